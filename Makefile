@@ -1,0 +1,63 @@
+# One command each, from a bare Python with pip and venv. Where there is uv, uv is used.
+# Options: PYTHON=python3.12 (the Python to make .venv from), UV= (leave uv alone),
+# ARGS="-k e820" (more arguments for pytest).
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null)
+VENV := .venv
+BIN := $(VENV)/bin
+
+ifdef UV
+make_venv = $(UV) venv --quiet --python $(PYTHON) $(VENV)
+install = $(UV) pip install --quiet --python $(BIN)/python
+else
+make_venv = $(PYTHON) -m venv $(VENV)
+install = $(BIN)/python -m pip install -qq --disable-pip-version-check
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench judge lock clean
+
+help: ## show these goals
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready ## print the plan of the bundled host
+	@$(BIN)/xenp2m plan
+
+test: $(VENV)/.ready ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready ## lint, check the format, check the types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: $(VENV)/.ready ## measure speed and memory
+	@$(BIN)/python -m benchmarks
+
+judge: $(VENV)/.ready ## compare with real boots and the kernels' own answers, file by file
+	@$(BIN)/python tests/judge.py
+
+lock: ## pin the newest development versions in requirements/dev.txt (needs uv)
+	@test -n "$(UV)" || { echo "make lock: uv is not on PATH (pip install uv)" >&2; exit 1; }
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--output-file requirements/dev.txt pyproject.toml requirements/dev.in
+
+clean: ## remove .venv, caches and built files
+	@rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Step one: the pinned versions, each checked against its hash. A changed pin makes .venv anew.
+$(VENV)/.pinned: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "xenp2m needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@rm -rf $(VENV)
+	@$(make_venv)
+	@$(install) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Step two: the project itself, nothing else.
+$(VENV)/.ready: $(VENV)/.pinned pyproject.toml
+	@$(install) --no-deps --no-build-isolation --editable .
+	@touch $@
