@@ -1,0 +1,102 @@
+"""The walk that turns the host's map into the guest's: what stays RAM, what becomes extra memory.
+
+Source: the loop of ``xen_memory_setup`` and ``xen_align_and_add_e820_region`` in
+``arch/x86/xen/setup.c`` (4.3 to 7.x).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xenp2m.boot.extra import ExtraRegions
+from xenp2m.e820 import ADDRESS_LIMIT, RAM, UNUSABLE, Entry
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, page_down, page_up, pfn_down, pfn_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from xenp2m.kernel import Release
+
+__all__ = ["GuestMap"]
+
+
+class GuestMap:
+    """The guest's table while it is filled.
+
+    Attributes:
+        table: ranges stored, in the order they were added. A negative size is kept as
+            ``end < start``; a range without a byte takes a slot but is not kept.
+        empty: how many of those there were.
+        dropped: ranges that came after the table was full.
+        extra: the extra regions.
+        extra_pages: extra pages that are still to be placed (modulo 2^64).
+        end_pfn: end of the extra region placed last, or None.
+    """
+
+    def __init__(self, release: Release, mem_end: int, extra_pages: int) -> None:
+        self._keep_leftover = release.leftover == "unusable"
+        self._capacity = release.e820_entries
+        self._mem_end = mem_end
+        self.table: list[Entry] = []
+        self.empty = 0
+        self.dropped = 0
+        self.extra = ExtraRegions()
+        self.extra_pages = extra_pages
+        self.end_pfn: int | None = None
+
+    def fill(self, entries: Iterable[Entry]) -> None:
+        """Walk the host's sorted map. O(entries), however many passes the kernel needs."""
+        for entry in entries:
+            if entry.type == RAM:
+                self._ram(entry.start, entry.end)
+            else:
+                self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Add one range; RAM shrinks to whole pages first, which can turn its size negative."""
+        if entry.type == RAM:
+            entry = Entry(page_up(entry.start), page_down(entry.end), RAM)
+        if self._slots_left() <= 0:
+            self.dropped += 1
+        elif entry.start == entry.end:
+            self.empty += 1
+        else:
+            self.table.append(entry)
+
+    def _slots_left(self) -> int:
+        return self._capacity - len(self.table) - self.empty
+
+    def _ram(self, start: int, end: int) -> None:
+        if start < self._mem_end:
+            cut = min(end, self._mem_end)
+            self.add(Entry(start, cut, RAM))
+            start = cut
+        while start < end and self.extra_pages:
+            start = self._place_extra(start, end)
+        if start < end and self._keep_leftover:
+            self.add(Entry(start, end, UNUSABLE))
+
+    def _place_extra(self, start: int, end: int) -> int:
+        """One or many passes of the kernel's loop; returns where the next one begins."""
+        size = min(end - start, self.extra_pages << PAGE_SHIFT)
+        first, pages = pfn_up(start), pfn_down(start + size) - pfn_up(start)
+        if not pages and size == PAGE_SIZE:
+            return self._stall(start, end)
+        self.extra_pages = (self.extra_pages - pages) % ADDRESS_LIMIT
+        self.extra.add(first, pages % ADDRESS_LIMIT)
+        self.end_pfn = first + pages
+        self.add(Entry(start, start + size, RAM))
+        return start + size
+
+    def _stall(self, start: int, end: int) -> int:
+        """Passes that take a page's worth of bytes without a whole page in them.
+
+        With an unaligned start and one page left to place, each pass adds a range without a byte
+        and places nothing, until the entry is used up.
+        """
+        passes = (end - start) // PAGE_SIZE
+        kept = min(passes, max(0, self._slots_left()))
+        self.empty += kept
+        self.dropped += passes - kept
+        self.end_pfn = pfn_up(start + (passes - 1) * PAGE_SIZE)
+        return start + passes * PAGE_SIZE
