@@ -1,0 +1,201 @@
+"""The tree seen as a whole: its map as runs, and its shape as ranges of page kinds.
+
+Both walk top entries and mid pages, and read only leaf pages that are private: cost grows with
+pages made, not with frames covered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xenp2m.extents import Run, coalesce
+from xenp2m.frames import Kind
+from xenp2m.model.alloc import Origin
+from xenp2m.model.tree import FIRST, IDENTITY, MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xenp2m.frames import Geometry
+    from xenp2m.model.phys_to_machine import PhysToMachine
+    from xenp2m.model.tree import Tree, Words
+
+__all__ = ["leaf_letter", "runs", "shape", "word_runs"]
+
+_SHARED = {MISSING: "M", IDENTITY: "I"}
+_LETTERS = {Origin.BRK: "B", Origin.RUNTIME: "R"}
+
+
+def _segments(values: NDArray[Any]) -> Iterator[tuple[int, int, int]]:
+    """Runs of equal values as ``(first, end, value)``."""
+    cuts = np.flatnonzero(values[1:] != values[:-1]) + 1
+    starts = [0, *cuts.tolist(), len(values)]
+    for first, end in zip(starts, starts[1:], strict=False):
+        yield first, end, int(values[first])
+
+
+def word_runs(geometry: Geometry, base: int, words: Words, by_value: bool = False) -> Iterator[Run]:
+    """Runs of raw words.
+
+    Args:
+        geometry: how words are encoded.
+        base: PFN of the first word.
+        words: the raw words, as the kernel reads them.
+        by_value: a word that equals its PFN means identity (the seed).
+
+    Yields:
+        Ascending runs without gap. They may still continue each other: see `extents.coalesce`.
+    """
+    pfns = np.arange(base, base + len(words)).astype(words.dtype)
+    foreign, identity = words.dtype.type(geometry.foreign_bit), words.dtype.type(geometry.identity_bit)
+    kinds = np.zeros(len(words), np.int8)
+    numbers = words.copy()
+    bit = (words & identity) != 0
+    kinds[bit] = 3
+    kinds[bit & ((words ^ identity) == pfns)] = 1
+    far = (words & foreign) != 0
+    kinds[far] = 2
+    numbers[far] &= ~(foreign | identity)
+    if by_value:
+        kinds[words == pfns] = 1
+    kinds[words == words.dtype.type(geometry.invalid)] = 4
+    yield from _kind_runs(base, kinds, numbers.astype(np.int64 if geometry.word < 8 else np.uint64))
+
+
+_KINDS = (Kind.MFN, Kind.IDENTITY, Kind.FOREIGN, Kind.OTHER, Kind.MISSING)
+
+
+def _kind_runs(base: int, kinds: NDArray[np.int8], numbers: NDArray[Any]) -> Iterator[Run]:
+    """Runs of one kind and, where it has numbers, of one step."""
+    steps = (numbers[1:] - numbers[:-1]).astype(np.int64)
+    steps[(steps != 1) & (steps != -1)] = 0
+    plain = (kinds == 1) | (kinds == 4)
+    steps[plain[1:]] = 1
+    steps[kinds[1:] != kinds[:-1]] = 0
+    joins = np.append(steps, 0)
+    start, count = 0, len(kinds)
+    for first, end, step in _segments(joins):
+        if step == 0:
+            # each boundary here is a cut: the pages before them stand alone, but for the one
+            # that an earlier step led to
+            for place in range(max(first, start), end):
+                yield _run(base, start, place + 1, kinds, numbers)
+                start = place + 1
+        elif start < first:
+            # the step changes: the page at `first` was the last of the run before
+            yield _run(base, start, first + 1, kinds, numbers)
+            start = first + 1
+    if start < count:
+        yield _run(base, start, count, kinds, numbers)
+
+
+def _run(base: int, start: int, end: int, kinds: NDArray[np.int8], numbers: NDArray[Any]) -> Run:
+    kind = _KINDS[kinds[start]]
+    if kind in (Kind.IDENTITY, Kind.MISSING):
+        return Run(base + start, base + end, kind)
+    first = int(numbers[start])
+    step = int(numbers[start + 1]) - first if end - start > 1 else 1
+    return Run(base + start, base + end, kind, first, step)
+
+
+def runs(p2m: PhysToMachine) -> list[Run]:
+    """The map over the whole PFN space, as the kernel reads it."""
+    return coalesce(_pieces(p2m))
+
+
+def _pieces(p2m: PhysToMachine) -> Iterator[Run]:
+    """Runs of the whole space; private leaf pages that are neighbours are read in one go."""
+    entries = p2m.geometry.entries
+    waiting: list[NDArray[Any]] = []
+    base = 0
+    for first, end, leaves in _leaf_ranges(p2m.tree):
+        if leaves is not None:
+            base = base if waiting else first * entries
+            waiting.append(leaves)
+            continue
+        if waiting:
+            yield from _read(p2m, base, np.concatenate(waiting))
+            waiting = []
+        yield Run(first * entries, end * entries, Kind.MISSING)
+    if waiting:
+        yield from _read(p2m, base, np.concatenate(waiting))
+
+
+def _leaf_ranges(tree: Tree) -> Iterator[tuple[int, int, NDArray[Any] | None]]:
+    """Ranges of leaf places: missing throughout (None), or with the rows that have to be read.
+
+    Shared mid pages come as one range. A shared missing leaf that was overwritten has to be read.
+    """
+    entries = tree.geometry.entries
+    clean = bool((tree.leaves.rows[MISSING] == tree.geometry.invalid).all())
+    void = clean and bool((tree.mids.rows[MISSING] == MISSING).all())
+    for first, end, row in _segments(tree.top):
+        if row == MISSING and void:
+            yield first * entries, end * entries, None
+            continue
+        for top in range(first, end):
+            mid = tree.mids.rows[row]
+            for low, high, missing in _segments(mid == MISSING):
+                start = top * entries
+                yield start + low, start + high, None if missing and clean else mid[low:high]
+
+
+def _read(p2m: PhysToMachine, base: int, leaves: NDArray[Any]) -> Iterator[Run]:
+    """Runs behind leaf pages that follow each other from PFN `base` on."""
+    entries = p2m.geometry.entries
+    position = base
+    for first, end, shared in _segments(leaves == IDENTITY):
+        count = (end - first) * entries
+        if shared:
+            yield Run(position, position + count, Kind.IDENTITY)
+        else:
+            words = p2m.tree.leaves.rows[leaves[first:end]].reshape(-1)
+            yield from word_runs(p2m.geometry, position, words, p2m.rules.by_value)
+        position += count
+
+
+def leaf_letter(tree: Tree, place: int, row: int) -> str:
+    """One letter for a leaf page.
+
+    Args:
+        tree: the tree.
+        place: where it hangs, in units of leaves.
+        row: the page.
+
+    Returns:
+        ``M`` p2m_missing, ``I`` p2m_identity, ``L`` a page of the builder's list at home, ``l`` one
+        used elsewhere, ``B`` from brk, ``R`` made at run time.
+    """
+    if row < FIRST:
+        return _SHARED[row]
+    if row < FIRST + tree.list_leaves:
+        return "L" if row - FIRST == place else "l"
+    return _LETTERS[Origin(tree.leaves.origin[row])]
+
+
+def shape(tree: Tree) -> list[list[Any]]:
+    """The structure as ranges of kinds.
+
+    Returns:
+        ``[top, end, "mid_missing"]`` or ``"mid_identity"`` for shared mid pages, and
+        ``[top, top + 1, letter, [[mid, end, letter], ...]]`` for the others.
+    """
+    entries = tree.geometry.entries
+    found: list[list[Any]] = []
+    for first, end, row in _segments(tree.top):
+        if row < FIRST:
+            found.append([first, end, "mid_missing" if row == MISSING else "mid_identity"])
+            continue
+        for top in range(first, end):
+            leaves: list[list[Any]] = []
+            for low, high, leaf in _segments(tree.mids.rows[row]):
+                letter = leaf_letter(tree, top * entries + low, leaf)
+                if leaves and leaves[-1][2] == letter:
+                    leaves[-1][1] = high
+                else:
+                    leaves.append([low, high, letter])
+            found.append([top, top + 1, _LETTERS[Origin(tree.mids.origin[row])], leaves])
+    return found
