@@ -2,16 +2,17 @@
 
 A row is ``{"kernel": "3.12", "bits": 64, "in": {"nr_pages": ..., "mfn_base": ..., "mfn_desc": ...,
 "ops": [["ri", s, e], ...]}}``; its answer has the fields of the tree vectors. Instead of ``kernel``
-a row can name ``rules`` (see `xenp2m.model.rules`), and instead of ``bits`` give ``entries`` a page.
+a row can name ``rules`` (see `xenp2m.model.rules`), beside ``bits`` it can give ``entries`` a page,
+and ``in`` can hold the builder's ``mfn_list`` itself.
 
-======== ========================================================= =====================
-``ri``   mark PFNs ``[s, e)`` as identity                          count of frames
-``es``   set entry ``pfn`` to ``word``, with ``extend_brk`` pages  1 or 0
-``rt``   the page allocator is up, once                            0
-``__s``  set entry ``pfn`` to ``word`` without making pages        1 or 0
-``s``    set entry ``pfn`` to ``word``                             1 or 0
-``g``    read entry ``pfn``                                        the word
-======== ========================================================= =====================
+======== ========================================================== ==================
+``ri``   mark PFNs ``[s, e)`` as identity (before ``rt``)           count of frames
+``es``   set ``pfn`` to ``word``, with ``extend_brk`` (before it)   1 or 0
+``rt``   the page allocator is up                                   0
+``__s``  set ``pfn`` to ``word`` without making pages               1 or 0
+``s``    set ``pfn`` to ``word``                                    1 or 0
+``g``    read ``pfn``                                               the word
+======== ========================================================== ==================
 
 A row is checked as a whole before anything of it is done. Where the kernel stops in the middle, the
 answer says so: ``bug`` and ``at``, the index of the operation.
@@ -21,47 +22,127 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from xenp2m.errors import InputError, UnsupportedError, XenP2MError, shorten
-from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry, Kind
-from xenp2m.kernel import Version
-from xenp2m.model.phys_to_machine import PhysToMachine, StoreBeyondEndError
-from xenp2m.model.rules import LINEAR, RULES, Edges, Rules, rules_of
+from xenp2m.errors import InputError, XenP2MError, shorten
+from xenp2m.frames import Kind
+from xenp2m.model.errors import StoreBeyondEndError
+from xenp2m.model.linear import LinearP2M
+from xenp2m.model.phys_to_machine import PhysToMachine
 from xenp2m.model.shape import leaf_letter, runs, shape
+from xenp2m.replay_input import Operation, Request, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xenp2m.extents import Run
 
-__all__ = ["Operation", "Replay", "operations", "replay_row", "run_row"]
+__all__ = ["Operation", "Outcome", "Request", "parse_row", "replay_row", "run", "start"]
 
 STORE_BEYOND_END = "store-beyond-p2m-end"
-_OPERATIONS = {"ri": 3, "es": 3, "rt": 1, "__s": 3, "s": 3, "g": 2}
-_EARLY_ONLY = ("ri", "es")
-_MOST_PAGES = 1 << 27
+_NUMBERED = (Kind.MFN, Kind.FOREIGN, Kind.OTHER)
 
 
-class Operation(NamedTuple):
-    """One operation and its two numbers."""
-
-    name: str
-    first: int
-    second: int
-
-
-class Replay(NamedTuple):
-    """A row, understood.
+class Outcome(NamedTuple):
+    """What one operation did.
 
     Attributes:
-        rules: name of the rule set.
-        geometry: word size and entries per page.
-        mfn_list: the builder's list.
-        ops: what is to be done.
+        op: the operation.
+        ret: what it returned; None where the kernel stops in it.
+        bug: own-word code of the stop, or None.
     """
 
-    rules: Rules
-    geometry: Geometry
-    mfn_list: Any
-    ops: list[Operation]
+    op: Operation
+    ret: int | None
+    bug: str | None = None
+
+
+def start(request: Request) -> PhysToMachine | LinearP2M:
+    """The P2M as the builder and the first boot code leave it."""
+    if request.linear is not None:
+        return LinearP2M(request.linear, request.geometry, request.mfn_list)
+    assert request.rules is not None
+    return PhysToMachine(request.rules, request.geometry, request.mfn_list)
+
+
+def run(p2m: PhysToMachine | LinearP2M, ops: list[Operation]) -> Iterator[Outcome]:
+    """Execute operations one by one.
+
+    Yields:
+        The outcome of each; ends early after one with a bug.
+    """
+    for op in ops:
+        try:
+            yield Outcome(op, _execute(p2m, op))
+        except StoreBeyondEndError:
+            yield Outcome(op, None, STORE_BEYOND_END)
+            return
+
+
+def _execute(p2m: PhysToMachine | LinearP2M, op: Operation) -> int:
+    name, first, second = op
+    if name == "g":
+        return p2m.get(first)
+    if name == "s":
+        return int(p2m.set(first, second))
+    if name == "__s":
+        return int(p2m.store(first, second))
+    if name == "ri":
+        return p2m.set_range_identity(first, second)
+    if name == "es" and isinstance(p2m, PhysToMachine):
+        return int(p2m.early_set(first, second))
+    p2m.end_early()
+    return 0
+
+
+def replay_row(row: object) -> dict[str, Any]:
+    """Answer one row.
+
+    Args:
+        row: see above.
+
+    Returns:
+        ``{"schema": 1, "id": ..., "kernel" or "rules": ..., "bits": ..., "out": {...}}``, or, for a
+        row that cannot be used, ``{"schema": 1, "id": ..., "error": text}`` with nothing done.
+    """
+    head: dict[str, Any] = {"schema": 1}
+    if not isinstance(row, dict):
+        return head | {"error": str(InputError("row", "an object", shorten(row)))}
+    if isinstance(row.get("id"), (str, int)):
+        head["id"] = row["id"]
+    try:
+        request = parse_row(row)
+    except XenP2MError as bad:
+        return head | {"error": str(bad)}
+    head |= {key: row[key] for key in ("kernel", "rules") if key in row}
+    p2m = start(request)
+    head |= {"bits": request.geometry.bits, "verified": p2m.rules.verified}
+    outcomes = list(run(p2m, request.ops))
+    return head | {"out": answer(p2m, outcomes)}
+
+
+def answer(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> dict[str, Any]:
+    """Everything that can be said of a P2M after its operations, with the vectors' field names."""
+    out: dict[str, Any] = {}
+    if outcomes and outcomes[-1].bug:
+        out |= {"bug": outcomes[-1].bug, "at": len(outcomes) - 1}
+    out["ret"] = [outcome.ret for outcome in outcomes if outcome.bug is None]
+    out |= {"brk_pages": p2m.pages.brk, "rt_pages": p2m.pages.runtime, "bootmem_pages": p2m.pages.bootmem}
+    if isinstance(p2m, PhysToMachine):
+        out["brk_budget_p2m"] = p2m.rules.reservation.total_bytes(p2m.geometry)
+        out["p2m_end"] = p2m.geometry.max_p2m_pfn
+    else:
+        out |= {"p2m_end": p2m.size, "generation": p2m.generation, "shared_max_pfn": p2m.last_pfn}
+    out["p2m"] = [run_json(r) for r in runs(p2m) if r.start < out["p2m_end"]]
+    out["scribbled"] = [
+        [page, index, leaf_letter(p2m.tree, index, value) if page.startswith("mid") else value]
+        for page, index, value in p2m.tree.scribbled()
+    ]
+    out["struct"] = shape(p2m.tree)
+    return out
+
+
+def run_json(piece: Run) -> list[Any]:
+    """A run as JSON: ``[start, end, kind]``, a number behind it, and -1 where numbers descend."""
+    if piece.kind not in _NUMBERED:
+        return [piece.start, piece.end, str(piece.kind)]
+    tail = [-1] if piece.step < 0 else []
+    return [piece.start, piece.end, str(piece.kind), piece.mfn, *tail]

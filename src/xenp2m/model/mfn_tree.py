@@ -44,20 +44,23 @@ class MfnTree:
         self.mids = Pool(entries, np.int32)
         self.mids.add(MISSING, Origin.SHARED)
 
-    def build(self, tree: Tree, end_pfn: int, page: Callable[[], None]) -> None:
+    def build(
+        self, tree: Tree, end_pfn: int, page: Callable[[], None], skip: tuple[int, ...] = (MISSING,)
+    ) -> None:
         """Build it for PFNs ``[0, end_pfn)``, rounded up to a leaf page.
 
         Args:
             tree: the tree to follow.
             end_pfn: ``xen_max_p2m_pfn``.
             page: called once for each page taken.
+            skip: shared mid pages that need no page of MFNs.
         """
         entries = tree.geometry.entries
         for _ in range(FIXED_PAGES):
             page()
         leaves = -(-end_pfn // entries)
         for top in range(min(-(-leaves // entries), entries)):
-            if tree.top[top] == MISSING:
+            if tree.top[top] in skip:
                 continue
             row = self.add(top, Origin.BRK)
             page()
@@ -93,5 +96,8 @@ class MfnTree:
         for top in np.flatnonzero(tree.top >= FIRST):
             real, told = tree.mids.rows[tree.top[top]], self.mids.rows[self.top[top]]
             wrong = np.flatnonzero((real != told) & ((real >= FIRST) | (told >= FIRST)))
-            broken += [f"tools do not see the leaf page at PFN {(int(top) * entries + int(m)) * entries:#x}" for m in wrong]
+            broken += [
+                f"tools do not see the leaf page at PFN {(int(top) * entries + int(m)) * entries:#x}"
+                for m in wrong
+            ]
         return broken

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from xenp2m.model import early, range_identity
 from xenp2m.model.alloc import Origin, Pages
+from xenp2m.model.errors import StoreBeyondEndError
 from xenp2m.model.mfn_tree import MfnTree
 from xenp2m.model.tree import IDENTITY, MISSING, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     import numpy as np
@@ -28,19 +29,7 @@ if TYPE_CHECKING:
     from xenp2m.model.rules import Rules
     from xenp2m.model.tree import Words
 
-__all__ = ["PhysToMachine", "StoreBeyondEndError"]
-
-
-class StoreBeyondEndError(Exception):
-    """A store of anything but INVALID past the end of the P2M: the kernel's BUG_ON.
-
-    Attributes:
-        pfn: the frame.
-    """
-
-    def __init__(self, pfn: int) -> None:
-        self.pfn = pfn
-        super().__init__(f"store past the end of the P2M at PFN {pfn:#x}")
+__all__ = ["PhysToMachine"]
 
 
 class PhysToMachine:
@@ -208,7 +197,7 @@ class PhysToMachine:
             told.link(top, mid, self.new_leaf(pfn, Origin.RUNTIME))
         return True
 
-    def _build_mfn_tree(self, page: Any) -> None:
+    def _build_mfn_tree(self, page: Callable[[], None]) -> None:
         self.mfn_tree = MfnTree(self.geometry.entries)
         self.mfn_tree.build(self.tree, self.max_pfn, page)
 

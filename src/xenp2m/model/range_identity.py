@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xenp2m.model import early
 from xenp2m.model.rules import Edges
 from xenp2m.model.tree import FIRST, IDENTITY, MISSING
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from xenp2m.model.phys_to_machine import PhysToMachine
     from xenp2m.model.tree import Words
 

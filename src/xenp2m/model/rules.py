@@ -38,6 +38,10 @@ class Edges(StrEnum):
     """Mid and leaf pages only where an end lies inside one (``early_split_p2m``, 3.16 to 3.18)."""
 
 
+_BRK = BrkReservation(7, 2, 6, 3, (64, 500))
+"""Of 3.6 to 3.15: ``p2m_mid``, ``p2m_mid_mfn``, ``p2m_mid_identity``, ``p2m_populated``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How one era edits the tree.
@@ -73,7 +77,7 @@ class Rules:
     reuse: bool = True
     beyond_identity: bool = False
     late_mfn_tree: bool = False
-    reservation: BrkReservation = BrkReservation(7, 2, 6, 3, (64, 500))
+    reservation: BrkReservation = _BRK
 
     @property
     def mid_identity(self) -> bool:
@@ -81,19 +85,33 @@ class Rules:
         return self.swap_mid or self.void_identity
 
 
-_SEED_RESERVATION = BrkReservation(8, 2, 0, 0, (128, 128))
-_THREAD = "xen-devel, 4 January 2011, Konrad Rzeszutek Wilk and Ian Campbell on the series of 30 December 2010"
+_SEED_BRK = BrkReservation(8, 2, 0, 0, (128, 128))
+_THREAD = (
+    "xen-devel, 4 January 2011, Konrad Rzeszutek Wilk and Ian Campbell on the series of 30 December 2010"
+)
 
 
 def _seed(name: str, what: str, **how: bool | Edges) -> Rules:
-    given = {"swap_mid": True, "by_value": True, "edges": Edges.IGNORED, "early_set": False, "reuse": False} | how
-    return Rules(name, f"{_THREAD}: {what}", verified=False, reservation=_SEED_RESERVATION, **given)  # type: ignore[arg-type]
+    given = {
+        "swap_mid": True,
+        "by_value": True,
+        "edges": Edges.IGNORED,
+        "early_set": False,
+        "reuse": False,
+    } | how
+    return Rules(name, f"{_THREAD}: {what}", verified=False, reservation=_SEED_BRK, **given)  # type: ignore[arg-type]
 
 
 _TABLE = (
     _seed("seed", "the quoted hunks of get_phys_to_machine and __set_phys_to_machine, void entries missing"),
     _seed("seed-bit", "the same with patch 7/8, IDENTITY_FRAME_BIT", by_value=False),
-    _seed("seed-void-identity", "the earlier RFC, void entries 1-1", void_identity=True, swap=False, swap_mid=False),
+    _seed(
+        "seed-void-identity",
+        "the earlier RFC, void entries 1-1",
+        void_identity=True,
+        swap=False,
+        swap_mid=False,
+    ),
     _seed("seed-builder", "first way out, the builder covers the E820 holes", edges=Edges.BUILDER),
     _seed(
         "seed-early",

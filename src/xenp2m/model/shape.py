@@ -6,10 +6,10 @@ pages made, not with frames covered.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xenp2m.extents import Run, coalesce
 from xenp2m.frames import Kind
@@ -19,21 +19,21 @@ from xenp2m.model.tree import FIRST, IDENTITY, MISSING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from xenp2m.frames import Geometry
+    from xenp2m.model.linear import LinearP2M
     from xenp2m.model.phys_to_machine import PhysToMachine
     from xenp2m.model.tree import Tree, Words
 
 __all__ = ["leaf_letter", "runs", "shape", "word_runs"]
-
-_SHARED = {MISSING: "M", IDENTITY: "I"}
-_LETTERS = {Origin.BRK: "B", Origin.RUNTIME: "R"}
 
 
 def _segments(values: NDArray[Any]) -> Iterator[tuple[int, int, int]]:
     """Runs of equal values as ``(first, end, value)``."""
     cuts = np.flatnonzero(values[1:] != values[:-1]) + 1
     starts = [0, *cuts.tolist(), len(values)]
-    for first, end in zip(starts, starts[1:], strict=False):
+    for first, end in pairwise(starts):
         yield first, end, int(values[first])
 
 
@@ -49,6 +49,18 @@ def word_runs(geometry: Geometry, base: int, words: Words, by_value: bool = Fals
     Yields:
         Ascending runs without gap. They may still continue each other: see `extents.coalesce`.
     """
+    kinds = np.zeros(len(words), np.int8)
+    numbers = words.astype(np.int64) if geometry.word < 8 else words
+    flags = words.dtype.type(geometry.foreign_bit | geometry.identity_bit)
+    if by_value or ((words & flags) != 0).any():
+        kinds, numbers = _classify(geometry, base, words, by_value)
+    yield from _kind_runs(base, kinds, numbers)
+
+
+def _classify(
+    geometry: Geometry, base: int, words: Words, by_value: bool
+) -> tuple[NDArray[np.int8], NDArray[Any]]:
+    """Kind (an index of `_KINDS`) and number of every word: `Geometry.classify` in bulk."""
     pfns = np.arange(base, base + len(words)).astype(words.dtype)
     foreign, identity = words.dtype.type(geometry.foreign_bit), words.dtype.type(geometry.identity_bit)
     kinds = np.zeros(len(words), np.int8)
@@ -62,7 +74,7 @@ def word_runs(geometry: Geometry, base: int, words: Words, by_value: bool = Fals
     if by_value:
         kinds[words == pfns] = 1
     kinds[words == words.dtype.type(geometry.invalid)] = 4
-    yield from _kind_runs(base, kinds, numbers.astype(np.int64 if geometry.word < 8 else np.uint64))
+    return kinds, numbers.astype(np.int64) if geometry.word < 8 else numbers
 
 
 _KINDS = (Kind.MFN, Kind.IDENTITY, Kind.FOREIGN, Kind.OTHER, Kind.MISSING)
@@ -75,7 +87,8 @@ def _kind_runs(base: int, kinds: NDArray[np.int8], numbers: NDArray[Any]) -> Ite
     plain = (kinds == 1) | (kinds == 4)
     steps[plain[1:]] = 1
     steps[kinds[1:] != kinds[:-1]] = 0
-    joins = np.append(steps, 0)
+    joins = np.zeros(len(kinds), np.int64)
+    joins[:-1] = steps
     start, count = 0, len(kinds)
     for first, end, step in _segments(joins):
         if step == 0:
@@ -101,12 +114,12 @@ def _run(base: int, start: int, end: int, kinds: NDArray[np.int8], numbers: NDAr
     return Run(base + start, base + end, kind, first, step)
 
 
-def runs(p2m: PhysToMachine) -> list[Run]:
+def runs(p2m: PhysToMachine | LinearP2M) -> list[Run]:
     """The map over the whole PFN space, as the kernel reads it."""
     return coalesce(_pieces(p2m))
 
 
-def _pieces(p2m: PhysToMachine) -> Iterator[Run]:
+def _pieces(p2m: PhysToMachine | LinearP2M) -> Iterator[Run]:
     """Runs of the whole space; private leaf pages that are neighbours are read in one go."""
     entries = p2m.geometry.entries
     waiting: list[NDArray[Any]] = []
@@ -136,14 +149,17 @@ def _leaf_ranges(tree: Tree) -> Iterator[tuple[int, int, NDArray[Any] | None]]:
         if row == MISSING and void:
             yield first * entries, end * entries, None
             continue
-        for top in range(first, end):
-            mid = tree.mids.rows[row]
-            for low, high, missing in _segments(mid == MISSING):
-                start = top * entries
-                yield start + low, start + high, None if missing and clean else mid[low:high]
+        mid = tree.mids.rows[row]
+        parts = [
+            (low, high, None if missing and clean else mid[low:high])
+            for low, high, missing in _segments(mid == MISSING)
+        ]
+        for start in range(first * entries, end * entries, entries):
+            for low, high, leaves in parts:
+                yield start + low, start + high, leaves
 
 
-def _read(p2m: PhysToMachine, base: int, leaves: NDArray[Any]) -> Iterator[Run]:
+def _read(p2m: PhysToMachine | LinearP2M, base: int, leaves: NDArray[Any]) -> Iterator[Run]:
     """Runs behind leaf pages that follow each other from PFN `base` on."""
     entries = p2m.geometry.entries
     position = base
@@ -155,6 +171,19 @@ def _read(p2m: PhysToMachine, base: int, leaves: NDArray[Any]) -> Iterator[Run]:
             words = p2m.tree.leaves.rows[leaves[first:end]].reshape(-1)
             yield from word_runs(p2m.geometry, position, words, p2m.rules.by_value)
         position += count
+
+
+_ALL = "MILlBR"
+
+
+def _letters(tree: Tree, place: int, rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Indices into `_ALL` for the leaf pages that hang at `place` and after it."""
+    codes: NDArray[np.int64] = np.minimum(rows, FIRST).astype(np.int64)
+    home = rows - FIRST == np.arange(place, place + len(rows))
+    codes[(rows >= FIRST) & ~home] = 3
+    own = rows >= FIRST + tree.list_leaves
+    codes[own] = np.frombuffer(tree.leaves.origin, np.uint8)[rows[own]] - Origin.BRK + 4
+    return codes
 
 
 def leaf_letter(tree: Tree, place: int, row: int) -> str:
@@ -169,11 +198,7 @@ def leaf_letter(tree: Tree, place: int, row: int) -> str:
         ``M`` p2m_missing, ``I`` p2m_identity, ``L`` a page of the builder's list at home, ``l`` one
         used elsewhere, ``B`` from brk, ``R`` made at run time.
     """
-    if row < FIRST:
-        return _SHARED[row]
-    if row < FIRST + tree.list_leaves:
-        return "L" if row - FIRST == place else "l"
-    return _LETTERS[Origin(tree.leaves.origin[row])]
+    return _ALL[int(_letters(tree, place, np.array([row]))[0])]
 
 
 def shape(tree: Tree) -> list[list[Any]]:
@@ -190,12 +215,7 @@ def shape(tree: Tree) -> list[list[Any]]:
             found.append([first, end, "mid_missing" if row == MISSING else "mid_identity"])
             continue
         for top in range(first, end):
-            leaves: list[list[Any]] = []
-            for low, high, leaf in _segments(tree.mids.rows[row]):
-                letter = leaf_letter(tree, top * entries + low, leaf)
-                if leaves and leaves[-1][2] == letter:
-                    leaves[-1][1] = high
-                else:
-                    leaves.append([low, high, letter])
-            found.append([top, top + 1, _LETTERS[Origin(tree.mids.origin[row])], leaves])
+            letters = _letters(tree, top * entries, tree.mids.rows[row])
+            leaves = [[low, high, _ALL[code]] for low, high, code in _segments(letters)]
+            found.append([top, top + 1, _ALL[tree.mids.origin[row] - Origin.BRK + 4], leaves])
     return found

@@ -27,11 +27,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xenp2m.frames import Geometry
 from xenp2m.model.alloc import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from xenp2m.frames import Geometry
 
 __all__ = ["IDENTITY", "MISSING", "Pool", "Rows", "Tree", "Words"]
 
@@ -55,7 +56,7 @@ class Pool:
         origin: where each row came from, as `Origin` numbers.
     """
 
-    def __init__(self, entries: int, dtype: Any) -> None:
+    def __init__(self, entries: int, dtype: type[np.integer[Any]]) -> None:
         self._rows: NDArray[Any] = np.empty((8, entries), dtype)
         self.used = 0
         self.origin = bytearray()
@@ -81,6 +82,11 @@ class Pool:
 class Tree:
     """Top page, mid pages and leaf pages of one guest.
 
+    Args:
+        geometry: word size and entries per page.
+        void: shared mid page that every top entry starts with.
+        tops: top entries; None for the entries of a page (the linear list has as many as it needs).
+
     Attributes:
         geometry: word size and entries per page.
         top: row of the mid page behind each entry.
@@ -91,7 +97,7 @@ class Tree:
     Invariants: see `check`.
     """
 
-    def __init__(self, geometry: Geometry, void: int = MISSING) -> None:
+    def __init__(self, geometry: Geometry, void: int = MISSING, tops: int | None = None) -> None:
         if geometry.entries < 2 or geometry.max_p2m_pfn > geometry.identity_bit:
             raise ValueError(f"a tree needs 2 to {1 << (geometry.bits - 2) // 3} entries a page")
         self.geometry = geometry
@@ -100,7 +106,7 @@ class Tree:
         self.mids = Pool(geometry.entries, np.int32)
         self.mids.add(MISSING, Origin.SHARED)
         self.mids.add(IDENTITY, Origin.SHARED)
-        self.top: Rows = np.full(geometry.entries, void, np.int32)
+        self.top: Rows = np.full(geometry.entries if tops is None else tops, void, np.int32)
         self.list_leaves = 0
         self._directory: Rows | None = None
 

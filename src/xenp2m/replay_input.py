@@ -1,0 +1,156 @@
+"""Rows for the replay, checked as a whole before anything is done with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xenp2m.errors import InputError, shorten
+from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
+from xenp2m.kernel import Version
+from xenp2m.model.linear import LINEAR_RULES, LinearRules, linear_rules_of
+from xenp2m.model.rules import LINEAR, RULES, Rules, rules_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["OPERATIONS", "Operation", "Request", "parse_row"]
+
+OPERATIONS = {"ri": 2, "es": 2, "rt": 0, "__s": 2, "s": 2, "g": 1}
+"""Names of the operations and how many numbers each needs."""
+_BEFORE_RT = ("ri", "es")
+_MOST_PAGES = 1 << 27
+_PFN_LIMIT = 1 << 52
+
+
+class Operation(NamedTuple):
+    """One operation and its two numbers (0 where it needs none)."""
+
+    name: str
+    first: int = 0
+    second: int = 0
+
+
+class Request(NamedTuple):
+    """A row, understood.
+
+    Attributes:
+        rules: rules of the tree; None for a linear list.
+        linear: rules of the linear list; None for a tree.
+        geometry: word size and entries per page.
+        mfn_list: the builder's list.
+        ops: what is to be done.
+    """
+
+    rules: Rules | None
+    linear: LinearRules | None
+    geometry: Geometry
+    mfn_list: NDArray[np.int64]
+    ops: list[Operation]
+
+
+def parse_row(row: object) -> Request:
+    """Understand one row.
+
+    Raises:
+        InputError: something in it cannot be used; nothing was done.
+    """
+    if not isinstance(row, dict):
+        raise InputError("row", "an object", shorten(row))
+    inner = row.get("in", row)
+    if not isinstance(inner, dict):
+        raise InputError("row, in", "an object", shorten(inner))
+    rules, linear = _rules(row)
+    geometry = _geometry(row)
+    if linear is not None and geometry.word == 4 and not _had_32_bit(row, linear):
+        raise InputError("row, bits", "64: Linux 5.9 and later have no 32-bit PV", "32")
+    mfn_list = _mfn_list(inner, geometry)
+    ops = _operations(inner.get("ops"), geometry, rules)
+    return Request(rules, linear, geometry, mfn_list, ops)
+
+
+def _rules(row: dict[str, Any]) -> tuple[Rules | None, LinearRules | None]:
+    name, kernel = row.get("rules"), row.get("kernel")
+    if name is not None:
+        if isinstance(name, str) and name in RULES:
+            return RULES[name], None
+        if isinstance(name, str) and name in LINEAR_RULES:
+            return None, LINEAR_RULES[name]
+        raise InputError("row, rules", f"one of {', '.join([*RULES, *LINEAR_RULES])}", shorten(name))
+    version = Version.parse(kernel) if isinstance(kernel, str) else None
+    if version is None:
+        raise InputError("row, kernel", "a Linux version or a rule set in rules", shorten(kernel))
+    chosen = rules_of(version)
+    return (None, linear_rules_of(version)) if chosen == LINEAR else (RULES[chosen], None)
+
+
+def _had_32_bit(row: dict[str, Any], linear: LinearRules) -> bool:
+    """Whether kernels with these rules still ran as 32-bit PV guests (up to 5.8)."""
+    version = Version.parse(str(row.get("kernel", "")))
+    return version < (5, 9, 0) if version is not None else linear.beyond_bugs
+
+
+def _number(value: object, where: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(where, f"a number from {low} to {high:#x}", shorten(value))
+    return value
+
+
+def _geometry(row: dict[str, Any]) -> Geometry:
+    bits = row.get("bits", 64)
+    if bits not in (32, 64) or isinstance(bits, bool):
+        raise InputError("row, bits", "32 or 64", shorten(bits))
+    whole = GEOMETRY_64 if bits == 64 else GEOMETRY_32
+    if "entries" not in row:
+        return whole
+    return Geometry(whole.word, _number(row["entries"], "row, entries", 2, whole.entries))
+
+
+def _mfn_list(inner: dict[str, Any], geometry: Geometry) -> NDArray[np.int64]:
+    """The builder's list: given, or ascending or descending from ``mfn_base``."""
+    top = geometry.identity_bit - 1
+    given = inner.get("mfn_list")
+    if given is not None:
+        if not isinstance(given, list) or not 1 <= len(given) <= min(_MOST_PAGES, geometry.max_p2m_pfn):
+            raise InputError("row, mfn_list", "a list of 1 or more MFNs that fit the tree", shorten(given))
+        return np.array([_number(mfn, f"row, mfn_list[{i}]", 0, top) for i, mfn in enumerate(given)])
+    pages = _number(inner.get("nr_pages"), "row, nr_pages", 1, min(_MOST_PAGES, geometry.max_p2m_pfn))
+    base = _number(inner.get("mfn_base", 1 << 20), "row, mfn_base", 0, top - pages)
+    descending = inner.get("mfn_desc", False)
+    if not isinstance(descending, bool):
+        raise InputError("row, mfn_desc", "true or false", shorten(descending))
+    mfns = np.arange(base, base + pages)
+    return mfns[::-1] if descending else mfns
+
+
+def _operations(given: object, geometry: Geometry, rules: Rules | None) -> list[Operation]:
+    if not isinstance(given, list):
+        raise InputError("row, ops", "a list of operations", shorten(given))
+    early = True
+    ops: list[Operation] = []
+    for index, item in enumerate(given):
+        where = f"row, ops[{index}]"
+        op = _operation(item, where, geometry)
+        if op.name == "es" and (rules is None or not rules.early_set):
+            raise InputError(where, "an operation of this era, which has no early set", "es")
+        if op.name in _BEFORE_RT and not early:
+            raise InputError(where, f"{op.name} before the end of the early phase (rt)", "one after it")
+        early = early and op.name != "rt"
+        ops.append(op)
+    return ops
+
+
+def _operation(item: object, where: str, geometry: Geometry) -> Operation:
+    if not isinstance(item, (list, tuple)) or not item:
+        raise InputError(where, "[name, number, number]", shorten(item))
+    name = item[0]
+    if not isinstance(name, str) or name not in OPERATIONS:
+        raise InputError(where, f"one of {', '.join(OPERATIONS)}", shorten(name))
+    wanted = OPERATIONS[name]
+    if not wanted < len(item) <= 3:
+        raise InputError(where, f"{name} and {wanted} numbers", shorten(item))
+    limit = min(geometry.invalid, _PFN_LIMIT)
+    limits = (limit, geometry.invalid)
+    numbers = [_number(value, where, 0, top) for value, top in zip(item[1:], limits, strict=False)]
+    return Operation(name, *numbers[:wanted])
