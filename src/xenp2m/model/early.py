@@ -109,13 +109,6 @@ def _idle_leaf(p2m: PhysToMachine) -> tuple[int, int, int] | None:
         page = tree.leaves.rows[row]
         if (page == invalid).all():
             return place, row, MISSING
-        if (page == range_words(p2m, place * entries)).all():
+        if (page == p2m.identity_words(place * entries, entries)).all():
             return place, row, IDENTITY
     return None
-
-
-def range_words(p2m: PhysToMachine, pfn: int) -> np.ndarray:
-    """The identity words of the leaf that starts at `pfn`."""
-    from xenp2m.model.range_identity import identity_words
-
-    return identity_words(p2m, pfn, p2m.geometry.entries)

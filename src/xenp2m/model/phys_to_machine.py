@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xenp2m.model import early, range_identity
 from xenp2m.model.alloc import Origin, Pages
 from xenp2m.model.errors import StoreBeyondEndError
 from xenp2m.model.mfn_tree import MfnTree
+from xenp2m.model.rules import Edges
 from xenp2m.model.tree import IDENTITY, MISSING, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from xenp2m.frames import Geometry
@@ -89,6 +91,12 @@ class PhysToMachine:
         """The word that asks for identity and answers it: the seed's is the plain number."""
         return pfn if self.rules.by_value else pfn | self.geometry.identity_bit
 
+    def identity_words(self, start: int, count: int) -> Words:
+        """`identity` of PFNs ``[start, start + count)``."""
+        dtype = self.tree.leaves.rows.dtype
+        words: Words = np.arange(start, start + count).astype(dtype) | dtype.type(self.identity(0))
+        return words
+
     def is_identity_word(self, pfn: int, word: int) -> bool:
         """Whether a store of `word` is taken for a wish for identity."""
         if self.rules.by_value:
@@ -138,8 +146,6 @@ class PhysToMachine:
         if self.store(pfn, word):
             return True
         if self.is_early:
-            from xenp2m.model.rules import Edges
-
             return self.rules.edges is Edges.HOISTED and early.alloc_and_store(self, pfn, word)
         return self._alloc(pfn) and self.store(pfn, word)
 
@@ -174,7 +180,7 @@ class PhysToMachine:
         keep = self.rules.void_identity and tree.leaf_of(pfn) == IDENTITY
         row = tree.leaves.add(self.geometry.invalid, origin)
         if keep:
-            tree.leaves.rows[row] = range_identity.identity_words(self, pfn - pfn % entries, entries)
+            tree.leaves.rows[row] = self.identity_words(pfn - pfn % entries, entries)
         tree.set_leaf(top, mid, row)
         return row
 

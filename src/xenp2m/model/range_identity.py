@@ -20,16 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xenp2m.model.phys_to_machine import PhysToMachine
-    from xenp2m.model.tree import Words
 
-__all__ = ["identity_words", "set_range_identity"]
-
-
-def identity_words(p2m: PhysToMachine, start: int, count: int) -> Words:
-    """The words that say identity for PFNs ``[start, start + count)``."""
-    dtype = p2m.tree.leaves.rows.dtype
-    words: Words = np.arange(start, start + count).astype(dtype) | dtype.type(p2m.identity(0))
-    return words
+__all__ = ["set_range_identity"]
 
 
 def set_range_identity(p2m: PhysToMachine, start: int, end: int) -> int:
@@ -103,7 +95,7 @@ def _store_each(p2m: PhysToMachine, start: int, end: int) -> int:
         row = p2m.tree.leaf_of(leaf)
         if row >= FIRST:
             low, high = max(start, leaf), min(end, leaf + entries)
-            p2m.tree.leaves.rows[row, low - leaf : high - leaf] = identity_words(p2m, low, high - low)
+            p2m.tree.leaves.rows[row, low - leaf : high - leaf] = p2m.identity_words(low, high - low)
     return end - start
 
 
@@ -142,8 +134,8 @@ def _store_private(p2m: PhysToMachine, base: int, rows: NDArray[Any], start: int
         low, high = max(start, base + at * entries), min(stop, base + (at + 1) * entries)
         if rows[at] >= FIRST:
             offset = base + at * entries
-            leaves[rows[at], low - offset : high - offset] = identity_words(p2m, low, high - low)
+            leaves[rows[at], low - offset : high - offset] = p2m.identity_words(low, high - low)
     inner = np.flatnonzero(rows[1:-1] >= FIRST) + 1
     if inner.size:
-        words = identity_words(p2m, base + entries, (len(rows) - 2) * entries).reshape(-1, entries)
+        words = p2m.identity_words(base + entries, (len(rows) - 2) * entries).reshape(-1, entries)
         leaves[rows[inner]] = words[inner - 1]
