@@ -214,7 +214,7 @@ class LinearP2M:
         for start, end in self._extra:
             self._empty(start, min(end, self.size))
         if not virt_p2m_4tools:
-            told = MfnTree(max(self.geometry.entries, len(self.tree.top)))
+            told = MfnTree(self.geometry.entries)
             end = min(self.size, self.geometry.max_p2m_pfn)
             told.build(self.tree, end, self._count, (MISSING, IDENTITY))
             self.mfn_tree = told

@@ -93,7 +93,7 @@ class MfnTree:
         """One line for each private leaf page that tools do not find, or find in the wrong place."""
         entries = tree.geometry.entries
         broken: list[str] = []
-        for top in np.flatnonzero(tree.top >= FIRST):
+        for top in np.flatnonzero(tree.top[: len(self.top)] >= FIRST):
             real, told = tree.mids.rows[tree.top[top]], self.mids.rows[self.top[top]]
             wrong = np.flatnonzero((real != told) & ((real >= FIRST) | (told >= FIRST)))
             broken += [
