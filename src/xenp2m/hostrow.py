@@ -74,7 +74,9 @@ def _bits(bits: object, where: str, assumed: list[str]) -> None:
     if bits is None:
         assumed.append("bits 64")
     elif bits != 64 or isinstance(bits, bool):
-        raise InputError(f"{where}, bits", "64, the only word size of Linux 4.3 and later here", shorten(bits))
+        raise InputError(
+            f"{where}, bits", "64, the only word size of Linux 4.3 and later here", shorten(bits)
+        )
 
 
 def _release(version: object, variant: object, where: str, assumed: list[str]) -> Release:
@@ -152,7 +154,7 @@ class _Reader:
         return int(value)
 
     def boolean(self, key: str) -> bool:
-        """true or false, or 1 or 0."""
+        """One of true and false, or 1 and 0."""
         return bool(self.integer(key, 0, 1))
 
     def _pair(self, key: str) -> tuple[int, int] | None:
@@ -187,7 +189,9 @@ class _Reader:
             return None
         if not isinstance(value, list):
             raise self._refuse(key, "a list of [start, end, type] or null", value)
-        return validated((self._entry(f"{key}[{i}]", e) for i, e in enumerate(value)), f"{self._where}, {key}")
+        return validated(
+            (self._entry(f"{key}[{i}]", e) for i, e in enumerate(value)), f"{self._where}, {key}"
+        )
 
     def _entry(self, key: str, value: object) -> Entry:
         if not isinstance(value, list) or len(value) != 3:

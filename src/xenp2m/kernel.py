@@ -119,7 +119,9 @@ class Release:
             return replace(self, e820_entries=int(value))
         if value not in choices:
             raise InputError(f"--variant {name}", f"one of {', '.join(choices)}", shorten(value))
-        return replace(self, **{name: value == "yes" if name == "ibft" else value})
+        if name == "ibft":
+            return replace(self, ibft=value == "yes")
+        return replace(self, **{name: value})  # type: ignore[arg-type]  # a name of _CHOICES, all of them text
 
     def described(self) -> dict[str, str]:
         """Every rule as text, for JSON and for people."""

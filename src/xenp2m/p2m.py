@@ -42,8 +42,13 @@ class P2M:
         beyond: what a PFN past the end is: `Kind.IDENTITY` since Linux 3.16, `Kind.MISSING` before.
     """
 
-    def __init__(self, source: Sequence[Run] | NDArray[np.uint64], *, geometry: Geometry = GEOMETRY_64,
-                 beyond: Kind = Kind.IDENTITY) -> None:
+    def __init__(
+        self,
+        source: Sequence[Run] | NDArray[np.uint64],
+        *,
+        geometry: Geometry = GEOMETRY_64,
+        beyond: Kind = Kind.IDENTITY,
+    ) -> None:
         """Hold a map.
 
         Args:
@@ -175,7 +180,7 @@ class P2M:
     @cached_property
     def _scalars(self) -> memoryview:
         assert self._words is not None
-        return memoryview(np.ascontiguousarray(self._words))
+        return np.ascontiguousarray(self._words).data
 
     @cached_property
     def _m2p(self) -> list[tuple[int, int, int, int]]:
@@ -197,8 +202,9 @@ class P2M:
         size = len(self)
         past = bool(index.size) and int(index.max()) >= size
         if self._words is not None and size:
-            np.take(self._words, index.view(np.int64) if not past else np.minimum(index, size - 1).view(np.int64),
-                    out=found, mode="clip")
+            inside = np.minimum(index, np.uint64(size - 1)) if past else index
+            # Every index is in bounds by now; of numpy's modes "wrap" is the fastest.
+            np.take(self._words, inside.view(np.int64), out=found, mode="wrap")
         elif size:
             self._gather_runs(index, found)
         if past:
@@ -220,8 +226,11 @@ class P2M:
             raise ValueError("an unknown entry has no raw word")
         base = [GEOMETRY_64.encode(r.kind, r.start, r.mfn) for r in runs]
         steps = [1 if r.kind is Kind.IDENTITY else r.step % (1 << 64) for r in runs]
-        return (np.array([r.start for r in runs], np.uint64), np.array(base, np.uint64),
-                np.array(steps, np.uint64))
+        return (
+            np.array([r.start for r in runs], np.uint64),
+            np.array(base, np.uint64),
+            np.array(steps, np.uint64),
+        )
 
 
 def _checked(runs: Sequence[Run]) -> list[Run]:
@@ -267,12 +276,18 @@ def _kinds(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return kind
 
 
-def _make_runs(words: NDArray[np.uint64], kind: NDArray[np.uint8], starts: NDArray[np.int64],
-               stops: NDArray[np.int64], steps: NDArray[np.int64]) -> list[Run]:
+def _make_runs(
+    words: NDArray[np.uint64],
+    kind: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    steps: NDArray[np.int64],
+) -> list[Run]:
     first = words[starts]
     runs = []
-    for start, end, code, word, step in zip(starts.tolist(), stops.tolist(), kind[starts].tolist(),
-                                            first.tolist(), steps.tolist(), strict=True):
+    for start, end, code, word, step in zip(
+        starts.tolist(), stops.tolist(), kind[starts].tolist(), first.tolist(), steps.tolist(), strict=True
+    ):
         if code in (_IDENTITY, _MISSING):
             runs.append(Run(start, end, _KINDS[code]))
         else:

@@ -90,7 +90,11 @@ class _Reasons:
         self._entries: list[Entry] = layout.host_map
         self._starts = [pfn_down(entry.start) for entry in layout.host_map]
         self._extra = layout.extra or []
-        edges = {host.nr_pages, *(e for g in self._groups for e in g[0]), *(e for s in self._swaps for e in s[0])}
+        edges = {
+            host.nr_pages,
+            *(e for g in self._groups for e in g[0]),
+            *(e for s in self._swaps for e in s[0]),
+        }
         self._edges = sorted(edges)
 
     def cut(self, run: Run) -> Iterator[Range]:
@@ -108,7 +112,7 @@ class _Reasons:
         if kind is Kind.MFN:
             return self._why_mfn(start)
         if intersect([(start, end)], self._extra):
-            return "extra memory: the balloon can fill it up to the maximum"
+            return "extra memory: room for the balloon"
         return "nothing: the unused end of the builder's list"
 
     def _why_mfn(self, start: int) -> str:
