@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from xenp2m.extents import Range
     from xenp2m.host import Host
 
-__all__ = ["START_INFO_SIZE", "builder_objects", "check_image", "find_free_area", "p2m_area_frames", "relocate", "resolve_nvs"]
+__all__ = [
+    "START_INFO_SIZE",
+    "builder_objects",
+    "check_image",
+    "find_free_area",
+    "p2m_area_frames",
+    "relocate",
+    "resolve_nvs",
+]
 
 START_INFO_SIZE = 1168
 """Bytes of ``struct start_info`` in a 64-bit guest (Xen ``public/xen.h``)."""
@@ -170,7 +178,9 @@ def relocate(host: Host, entries: Sequence[Entry], extra: Iterable[Range]) -> It
             reserved.append((start, start + size))
         else:
             size = p2m_area_frames(host.nr_pages) << PAGE_SHIFT
-            area = _find("p2m", entries, [*reserved, (start, start + (host.p2m_frames[1] << PAGE_SHIFT))], size)
+            area = _find(
+                "p2m", entries, [*reserved, (start, start + (host.p2m_frames[1] << PAGE_SHIFT))], size
+            )
             reserved.append((area, area + size))
             yield Relocation("p2m", start, area, size)
     if host.initrd is not None:

@@ -153,7 +153,9 @@ def _store_moves(host: Host, layout: Layout, guest: GuestMap, p2m: LinearList) -
 
 def _stale(layout: Layout) -> set[int]:
     """PFNs that are already identity when their frame is read: pages that belong to two holes."""
-    return {right[0] for left, right in zip(layout.holes, layout.holes[1:], strict=False) if right[0] < left[1]}
+    return {
+        right[0] for left, right in zip(layout.holes, layout.holes[1:], strict=False) if right[0] < left[1]
+    }
 
 
 def _split(move: Move, stale: set[int]) -> list[Move]:

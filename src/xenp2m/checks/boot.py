@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from xenp2m.boot.conflicts import builder_objects
 from xenp2m.checks.stories import STORIES
-
 from xenp2m.e820 import RAM, has_whole_page, type_name
 from xenp2m.extents import subtract
 from xenp2m.findings import Finding, Outcome
@@ -56,7 +55,7 @@ def _remapped(host: Host, layout: Layout) -> Iterator[Finding]:
         first = layout.moves[0].target
         yield Finding(
             STORIES["frames-remapped"],
-            f"{_frames(layout.remapped)} ({_mib(layout.remapped)}) under holes move up, to PFN {first:#x} and on",
+            f"{_frames(layout.remapped)} ({_mib(layout.remapped)}) move from holes to PFN {first:#x} and on",
             pfns=tuple((m.source, m.source + m.size) for m in layout.moves[:_SHOWN_PFNS]),
         )
 
@@ -77,7 +76,9 @@ def _leftover(host: Host, layout: Layout) -> Iterator[Finding]:
     pages = sum(end - start for start, end in left)
     if pages:
         code = "leftover-unusable" if host.release.leftover == "unusable" else "ram-not-given"
-        yield Finding(STORIES[code], f"{_mib(pages)} of host RAM stay outside", pfns=tuple(left[:_SHOWN_PFNS]))
+        yield Finding(
+            STORIES[code], f"{_mib(pages)} of host RAM stay outside", pfns=tuple(left[:_SHOWN_PFNS])
+        )
 
 
 def _relocated(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -127,17 +128,16 @@ def _released(host: Host, layout: Layout) -> Iterator[Finding]:
 
 def _capped(host: Host, layout: Layout) -> Iterator[Finding]:
     wanted = layout.max_pages - layout.ini_pages
-    unlimited = host.max_res is None or host.max_res >= 1 << 32 or not host.is_dom0
     room = sum(
         max(0, pfn_down(e.end) - max(pfn_up(e.start), layout.ini_pages))
         for e in layout.host_map if e.type == RAM
     )  # fmt: skip
     lost = min(wanted, room) - layout.extra_pages
-    if lost > 0 and (not unlimited or host.is_dom0):
-        yield Finding(
-            STORIES["extra-capped"],
-            f"extra memory is {_mib(layout.extra_pages)}, ten times the start; {_mib(lost)} more would be allowed",
+    if lost > 0:
+        what = (
+            f"extra memory is {_mib(layout.extra_pages)}, ten times the start; max allows {_mib(lost)} more"
         )
+        yield Finding(STORIES["extra-capped"], what)
 
 
 def _regions(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -211,7 +211,7 @@ def _mem(host: Host, layout: Layout) -> Iterator[Finding]:
     if cut:
         yield Finding(
             STORIES["mem-below-allocation"],
-            f"mem= ends RAM at {host.mem_limit:#x}, frames from holes are to move to PFN {cut[0][0]:#x} and on",
+            f"mem= ends RAM at {host.mem_limit:#x}, frames from holes are to move to PFN {cut[0][0]:#x}",
             "BUG in xen_remap_memory",
             tuple(cut[:_SHOWN_PFNS]),
             Outcome.HALTS,
@@ -247,7 +247,9 @@ def _conflict(host: Host, layout: Layout, text: str) -> Iterator[Finding]:
     name = text.removeprefix("Xen hypervisor allocated ").removesuffix(" memory conflicts with E820 map")
     start, end = dict(builder_objects(host))[name]
     inside = [e for e in layout.host_map if e.type != RAM and e.start < end and e.end > start]
-    held = [(max(start, e.start), min(end, e.end)) for e in layout.host_map if e.start < end and e.end > start]
+    held = [
+        (max(start, e.start), min(end, e.end)) for e in layout.host_map if e.start < end and e.end > start
+    ]
     missing = [f"{type_name(e.type)} {_span(e.start, e.end)}" for e in inside]
     missing += [f"no RAM at {_span(*gap)}" for gap in subtract([(start, end)], held)]
     if not missing:

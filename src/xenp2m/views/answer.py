@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xenp2m.findings import Finding
     from xenp2m.plan import Plan
 
-__all__ = ["SCHEMA", "answer", "finding_object", "run_object"]
+__all__ = ["SCHEMA", "answer", "finding_object", "refusal", "run_object"]
 
 SCHEMA = 1
 """Version of every JSON object the program prints; it changes when a field's meaning does."""
@@ -78,3 +78,8 @@ def finding_object(finding: Finding) -> dict[str, Any]:
 
 def _bytes(frames: Iterable[Range]) -> list[list[int]]:
     return [[start << PAGE_SHIFT, end << PAGE_SHIFT] for start, end in frames]
+
+
+def refusal(reason: str, row_id: object) -> dict[str, Any]:
+    """The object that answers an input which cannot be used."""
+    return {"id": row_id, "schema": SCHEMA, "error": reason}
