@@ -16,7 +16,7 @@ install = $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench judge lock clean
+.PHONY: help demo test check bench judge docs lock clean
 
 help: ## show these goals
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: $(VENV)/.ready ## measure speed and memory
 
 judge: $(VENV)/.ready ## compare with real boots and the kernels' own answers, file by file
 	@$(BIN)/python tests/judge.py
+
+docs: $(VENV)/.ready ## write what commands print into the documents
+	@$(BIN)/python docs/generate.py
 
 lock: ## pin the newest development versions in requirements/dev.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock: uv is not on PATH (pip install uv)" >&2; exit 1; }

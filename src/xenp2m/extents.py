@@ -7,6 +7,8 @@ runs in ascending order, without overlap or gap. Cost is in runs, never in pages
 from __future__ import annotations
 
 from collections import Counter
+from heapq import heappop, heappush
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.frames import Kind
@@ -64,7 +66,7 @@ def _join(left: Run, right: Run) -> Run | None:
     step = right.mfn - left.at(left.end - 1)
     if step not in (1, -1):
         return None
-    if left.pages > 1 and left.step != step or right.pages > 1 and right.step != step:
+    if any(run.pages > 1 and run.step != step for run in (left, right)):
         return None
     return Run(left.start, right.end, left.kind, left.mfn, step)
 
@@ -96,7 +98,10 @@ def overlay(layers: Iterable[Run], base: Sequence[Run]) -> list[Run]:
     if not base:
         return []
     low, high = base[0].start, base[-1].end
-    written = [*base, *(r.cut(low, high) for r in layers if r.start < high and r.end > low and r.start < r.end)]
+    written = [
+        *base,
+        *(r.cut(low, high) for r in layers if r.start < high and r.end > low and r.start < r.end),
+    ]
     starts: dict[int, list[int]] = {}
     edges = set()
     for index, run in enumerate(written):
@@ -108,10 +113,8 @@ def overlay(layers: Iterable[Run], base: Sequence[Run]) -> list[Run]:
 
 def _sweep(written: list[Run], starts: dict[int, list[int]], edges: list[int]) -> Iterable[Run]:
     """Yield the topmost run of every elementary interval between `edges`."""
-    from heapq import heappop, heappush
-
     alive: list[int] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         for index in starts.get(start, ()):
             heappush(alive, -index)
         while written[-alive[0]].end <= start:

@@ -45,22 +45,29 @@ class Release:
     Attributes:
         version: the version, as far as it is known.
         leftover: what becomes of RAM entries that get no page: ``discard`` (4.3 to 4.14, and again
-            from 4.20), or ``unusable`` (b3cf8528bb21 in 4.15, reverted by 123664101aa2 in 4.20).
+            from 4.20 and 4.19.10), or ``unusable`` (b3cf8528bb21, 4.15; reverted by 123664101aa2).
         nvs: what happens when an ACPI NVS entry lies under the kernel image, start info or page
-            tables: ``conflict``, ``swap`` (d05208cf7f05, 6.12), or ``swap-offset-fault`` (the same
-            with the in-page offset subtracted, mended by 28e03f78e69c).
+            tables: ``conflict``, ``swap`` (be35d91c8880, 6.12, stable 6.11.2, 6.10.13, 6.6.54), or
+            ``swap-offset-fault`` (the same before 28e03f78e69c: the in-page offset is subtracted).
+        nvs_scan: where the search goes on after a swap: at the ``next`` entry of the changed map, or
+            at the ``first`` again (5f8719945244, 7.1).
         checks: ``early`` where those three objects are checked before the map is built and start
-            info is among them (6.12), else ``late``.
-        list_end: ``page`` where the list grows to the end of the leaf page (5.11), else ``entry``.
-        beyond: what a store past the end of the list does: ``fails`` (5.11), or ``bugs``.
+            info is among them (c4498ae316da and ba88829706e2, with the swap), else ``late``.
+        list_end: how far ``max_pfn`` moves when the list grows: to the end of the leaf ``page``
+            ("fix setting of max_pfn in shared_info", 5.15, stable 5.14.6, 5.10.67), or to the
+            ``entry`` itself.
+        beyond: what a store past the end of the list does: ``fails`` (882213990d32, 5.12, stable
+            5.11.4, 5.10.21), or ``bugs``.
         ibft: whether dom0 reserves 0x80000 - 0x100000 for an iBFT where the caller does not say
             (9338c2233b97, 6.5, with CONFIG_ISCSI_IBFT_FIND).
-        e820_entries: capacity of the kernel's table, ``E820_MAX_ENTRIES`` (128 without CONFIG_EFI).
+        e820_entries: capacity of the kernel's table, ``E820_MAX_ENTRIES``: 128 and three for each
+            possible NUMA node, 3200 in Debian's kernels.
     """
 
     version: Version
     leftover: str = "discard"
     nvs: str = "conflict"
+    nvs_scan: str = "next"
     checks: str = "late"
     list_end: str = "page"
     beyond: str = "fails"
@@ -76,13 +83,19 @@ class Release:
         """
         if version < OLDEST:
             raise UnsupportedError("kernel version", f"Linux {OLDEST} or later", str(version))
+        swaps = _has(version, (6, 12), {(6, 11): 2, (6, 10): 13, (6, 6): 54})
+        mended = _has(version, (7, 1), {(7, 0): 11, (6, 18): 34, (6, 12): 92, (6, 6): 142})
+        nvs = "swap" if mended else "swap-offset-fault"
+        page_end = _has(version, (5, 15), {(5, 14): 6, (5, 10): 67})
+        fails = _has(version, (5, 12), {(5, 11): 4, (5, 10): 21})
         return cls(
             version=version,
-            leftover="unusable" if Version(4, 15) <= version < Version(4, 19, 12) else "discard",
-            nvs=_nvs(version),
-            checks="early" if version >= Version(6, 12) else "late",
-            list_end="page" if version >= Version(5, 11) else "entry",
-            beyond="fails" if version >= Version(5, 11) else "bugs",
+            leftover="unusable" if Version(4, 15) <= version < Version(4, 19, 10) else "discard",
+            nvs=nvs if swaps else "conflict",
+            nvs_scan="first" if version >= Version(7, 1) else "next",
+            checks="early" if swaps else "late",
+            list_end="page" if page_end else "entry",
+            beyond="fails" if fails else "bugs",
             ibft=version >= Version(6, 5),
         )
 
@@ -106,7 +119,9 @@ class Release:
             return replace(self, e820_entries=int(value))
         if value not in choices:
             raise InputError(f"--variant {name}", f"one of {', '.join(choices)}", shorten(value))
-        return replace(self, **{name: value == "yes" if name == "ibft" else value})
+        if name == "ibft":
+            return replace(self, ibft=value == "yes")
+        return replace(self, **{name: value})  # type: ignore[arg-type]  # a name of _CHOICES, all of them text
 
     def described(self) -> dict[str, str]:
         """Every rule as text, for JSON and for people."""
@@ -116,6 +131,7 @@ class Release:
 _CHOICES: dict[str, tuple[str, ...]] = {
     "leftover": ("discard", "unusable"),
     "nvs": ("conflict", "swap", "swap-offset-fault"),
+    "nvs_scan": ("next", "first"),
     "checks": ("early", "late"),
     "list_end": ("page", "entry"),
     "beyond": ("fails", "bugs"),
@@ -124,11 +140,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _nvs(version: Version) -> str:
-    if version < Version(6, 12):
-        return "conflict"
-    mended = {(6, 12): 94, (7, 2): 0, (7, 3): 0}
-    patch = mended.get(version[:2])
-    if patch is None:
-        return "swap" if version > Version(7, 3) else "swap-offset-fault"
-    return "swap" if version.patch >= patch else "swap-offset-fault"
+def _has(version: Version, mainline: tuple[int, int], stable: dict[tuple[int, int], int]) -> bool:
+    """Whether a change is in `version`: from `mainline` on, and in stable series from a patch level on."""
+    series = version[:2]
+    return series >= mainline or version.patch >= stable.get(series, 1 << 30)

@@ -1,6 +1,7 @@
 """Objects of the builder against the map: who has to move, and where to.
 
 Source: ``xen_is_e820_reserved``, ``xen_find_free_area``, ``xen_relocate_p2m`` (4.3),
+``xen_e820_resolve_conflicts``,
 ``xen_e820_swap_entry_with_ram``, ``xen_add_remap_nonram`` (6.12), all in ``arch/x86/xen/``.
 """
 
@@ -79,6 +80,9 @@ def resolve_nvs(host: Host, entries: list[Entry], held: Range, swaps: list[Swap]
         entry = entries[index]
         if entry.end > start and entry.type == NVS:
             entries = _swap_with_ram(host, entries, index, swaps)
+            if host.release.nvs_scan == "first":
+                index = 0
+                continue
         index += 1
     return entries
 

@@ -62,7 +62,7 @@ def _memory_setup(host: Host, layout: Layout) -> GuestMap:
     guest.fill(entries)
     guest.add(Entry(ISA_START, ISA_END, RESERVED))
     layout.table, layout.empty_entries, layout.dropped = guest.table, guest.empty, guest.dropped
-    layout.extra_lost = guest.extra.lost
+    layout.stalled, layout.extra_lost = guest.stalled, guest.extra.lost
     final = sanitize(guest.table)
     if host.release.checks == "late":
         check_image(host, entries, layout.swaps)
@@ -87,7 +87,7 @@ def _host_map(host: Host) -> list[Entry]:
 
 def _max_pages(host: Host) -> int:
     """``xen_get_max_pages``: the reservation of dom0, the limit of everyone else."""
-    if host.is_dom0 and host.max_res:
+    if host.is_dom0 and host.max_res is not None and host.max_res > 0:
         return min(host.max_res, host.page_limit)
     return host.page_limit
 

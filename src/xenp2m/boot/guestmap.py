@@ -15,6 +15,7 @@ from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, page_down, page_up, pfn_down, p
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from xenp2m.extents import Range
     from xenp2m.kernel import Release
 
 __all__ = ["GuestMap"]
@@ -31,6 +32,7 @@ class GuestMap:
         extra: the extra regions.
         extra_pages: extra pages that are still to be placed (modulo 2^64).
         end_pfn: end of the extra region placed last, or None.
+        stalled: bytes of the RAM entry in which passes placed nothing, or None.
     """
 
     def __init__(self, release: Release, mem_end: int, extra_pages: int) -> None:
@@ -43,6 +45,7 @@ class GuestMap:
         self.extra = ExtraRegions()
         self.extra_pages = extra_pages
         self.end_pfn: int | None = None
+        self.stalled: Range | None = None
 
     def fill(self, entries: Iterable[Entry]) -> None:
         """Walk the host's sorted map. O(entries), however many passes the kernel needs."""
@@ -94,6 +97,7 @@ class GuestMap:
         With an unaligned start and one page left to place, each pass adds a range without a byte
         and places nothing, until the entry is used up.
         """
+        self.stalled = self.stalled or (start, end)
         passes = (end - start) // PAGE_SIZE
         kept = min(passes, max(0, self._slots_left()))
         self.empty += kept

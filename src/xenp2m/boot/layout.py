@@ -99,6 +99,7 @@ class Layout:
             the table's capacity.
         empty_entries: ranges without a byte that were added as well (they take a slot each).
         dropped: ranges lost because the table was full.
+        stalled: bytes of the RAM entry that cost those ranges, where there is one.
         e820: the guest's final map.
         extra_pages: pages granted as extra memory.
         extra_early: extra regions after memory setup, PFN ranges.
@@ -125,6 +126,7 @@ class Layout:
     table: list[Entry] = field(default_factory=list)
     empty_entries: int = 0
     dropped: int = 0
+    stalled: Range | None = None
     e820: list[Entry] | None = None
     extra_pages: int = 0
     extra_early: list[Range] | None = None

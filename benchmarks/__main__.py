@@ -1,0 +1,125 @@
+"""``python -m benchmarks``: run everything, print one line a figure with its limit.
+
+Ends with status 1 if a figure misses its limit. Times are medians; ratios are of the same run.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from benchmarks.hosts import big_host, pc_hosts
+from xenp2m.hostrow import host_of_row
+from xenp2m.p2m import P2M
+from xenp2m.plan import make_plan
+from xenp2m.views.answer import answer
+
+MISSED = []
+
+
+def report(name, figure, unit, limit, *, at_least=False):
+    """Print one line and remember a miss."""
+    met = figure >= limit if at_least else figure <= limit
+    if not met:
+        MISSED.append(name)
+    sign = ">=" if at_least else "<="
+    print(f"{name:62} {figure:>10,.2f} {unit:8} ({sign} {limit:,g}){'' if met else '  MISSED'}")
+
+
+def timed(function, runs=7):
+    """Median seconds of `runs` calls after one that is not counted."""
+    function()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def big_plan():
+    """A 64 TiB host with 2,000 entries, and the same map a thousandth of the size."""
+    small_row, big_row = big_host(64 << 30), big_host(64 << 40)
+
+    def run(row):
+        return lambda: json.dumps(answer(make_plan(host_of_row(row, "benchmark")), "big"))
+
+    small, big = timed(run(small_row)), timed(run(big_row))
+    report("plan, 64 TiB and 2,000 E820 entries", big * 1e3, "ms", 40)
+    report("  beside 64 GiB and 2,000 entries", big / small, "times", 1.5)
+    script = (
+        "import json, resource, sys\n"
+        "from xenp2m.hostrow import host_of_row\n"
+        "from xenp2m.plan import make_plan\n"
+        "from xenp2m.views.answer import answer\n"
+        "json.dumps(answer(make_plan(host_of_row(json.load(sys.stdin), '-')), 1))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    run_script = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(big_row), capture_output=True, text=True, check=True
+    )
+    report("  peak memory of that process", int(run_script.stdout) / 1024, "MiB", 100)
+
+
+def json_lines():
+    """Hosts a second through the command, start-up included."""
+    count = 5000
+    text = "\n".join(json.dumps(row) for row in pc_hosts(count))
+    start = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-m", "xenp2m", "plan", "--json", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - start
+    assert run.stdout.count("\n") == count
+    report(f"JSON Lines, {count:,} PC-like hosts", count / seconds, "hosts/s", 1000, at_least=True)
+
+
+def bulk():
+    """16M random PFNs in an array of 16M words, beside `numpy.take` on the same array."""
+    size = 1 << 24
+    random = np.random.default_rng(2011)
+    words = random.permutation(size).astype(np.uint64)
+    pfns = random.integers(0, size, size).astype(np.uint64)
+    p2m, index = P2M(words), pfns.view(np.int64)
+    assert (p2m.translate(pfns) == np.take(words, index)).all()
+    ratios = []
+    for _ in range(7):
+        start = time.perf_counter()
+        np.take(words, index)
+        middle = time.perf_counter()
+        p2m.translate(pfns)
+        ratios.append((time.perf_counter() - middle) / (middle - start))
+    report("bulk translation of 16M PFNs beside numpy.take", statistics.median(ratios), "times", 1.2)
+
+
+def start_up():
+    """``xenp2m --help`` beside a bare interpreter."""
+    bare = timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 15)
+    command = [sys.executable, "-m", "xenp2m", "--help"]
+    helped = timed(lambda: subprocess.run(command, capture_output=True, check=True), 15)
+    report("xenp2m --help beside a bare interpreter", helped / bare, "times", 4)
+    probe = (
+        "import sys, xenp2m.cli\n"
+        "try:\n    xenp2m.cli.main(['--help'])\n"
+        "except SystemExit:\n    sys.exit('numpy' in sys.modules)\n"
+    )
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False).returncode
+    report("  numpy modules it loads", loaded, "", 0)
+
+
+if __name__ == "__main__":
+    print(f"Python {sys.version.split()[0]}, numpy {np.__version__}")
+    big_plan()
+    json_lines()
+    bulk()
+    start_up()
+    print(f"peak memory of this run: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
+    sys.exit(f"missed: {', '.join(MISSED)}" if MISSED else 0)

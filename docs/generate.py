@@ -1,0 +1,74 @@
+"""Write what commands print into the documents: ``make docs``.
+
+In Markdown, the code block behind ``<!-- output of: COMMAND -->`` is replaced by what the command
+prints at 80 columns. ``docs/findings.md`` is written from the catalogue. With ``--check`` nothing is
+written and the status says whether everything is up to date.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from xenp2m.checks.stories import STORIES
+from xenp2m.findings import Severity
+
+TOP = Path(__file__).parent.parent
+BLOCK = re.compile(r"(<!-- output of: (.+?) -->\n```\n)(.*?)(```\n)", re.DOTALL)
+
+
+def output(command: str) -> str:
+    """What a command of the documents prints."""
+    words = shlex.split(command)
+    if words[0] == "xenp2m":
+        words = [sys.executable, "-m", *words]
+    elif words == ["make", "judge"]:
+        words = [sys.executable, "tests/judge.py"]
+    environment = os.environ | {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+    run = subprocess.run(words, capture_output=True, text=True, cwd=TOP, env=environment, check=False)
+    if run.returncode > 1 or run.stderr:
+        raise SystemExit(f"{command}: status {run.returncode}\n{run.stderr}")
+    return run.stdout
+
+
+def generated(text: str) -> str:
+    """A document with every block filled in."""
+    return BLOCK.sub(lambda match: match[1] + output(match[2]) + match[4], text)
+
+
+def catalogue() -> str:
+    """``docs/findings.md``."""
+    parts = ["# Findings\n", "Written by `make docs` from the catalogue in `src/xenp2m/checks/stories.py`.\n"]
+    for severity in sorted(Severity, reverse=True):
+        parts.append(f"## {str(severity).capitalize()}s\n")
+        for story in STORIES.values():
+            if story.severity is severity:
+                parts.append(f"### {story.code}\n\n**{story.title}.** {story.story}\n")
+                parts.append(f"What to do: {story.fix}\n\nSource: {story.source}.\n")
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Write or check; return the exit status."""
+    stale = []
+    documents = {
+        TOP / "README.md": generated((TOP / "README.md").read_text()),
+        TOP / "docs/findings.md": catalogue(),
+    }
+    for path, text in documents.items():
+        if not path.exists() or path.read_text() != text:
+            stale.append(path.relative_to(TOP))
+            if "--check" not in sys.argv:
+                path.write_text(text)
+    if stale and "--check" in sys.argv:
+        print(f"not up to date (make docs): {', '.join(map(str, stale))}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

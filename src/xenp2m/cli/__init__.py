@@ -1,0 +1,55 @@
+"""The command ``xenp2m``: one file for each verb.
+
+This module is all that ``xenp2m --help`` loads; verbs and libraries are imported when they are used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "plan": "what a host's boot will do with its memory, and how it ends",
+    "explain": "what one PFN, MFN or address of a plan is, and why; or a finding's story",
+}
+
+_HELP = """\
+Usage: xenp2m VERB [ARGUMENT]...
+
+The memory of a Xen PV host, worked out exactly.
+
+Verbs:
+{verbs}
+
+Options:
+  --version  show the version
+  --help     show this text; `xenp2m VERB --help` shows a verb's
+
+Exit status: 0 clean (notes allowed), 1 a finding of severity warning or worse,
+2 input that cannot be used, or usage.
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit with its status.
+
+    Args:
+        arguments: what follows the program's name; `sys.argv` without it.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    if not os.environ.get("_XENP2M_COMPLETE"):
+        if not given or given[0] in ("--help", "-h", "help"):
+            width = max(map(len, VERBS))
+            verbs = "\n".join(f"  {name:<{width}}  {text}" for name, text in VERBS.items())
+            sys.stdout.write(_HELP.format(verbs=verbs))
+            sys.exit(0 if given else 2)
+        if given[0] in ("--version", "-V"):
+            from xenp2m import __version__
+
+            sys.stdout.write(f"xenp2m {__version__}\n")
+            sys.exit(0)
+    from xenp2m.cli.app import run
+
+    sys.exit(run(given))

@@ -1,0 +1,58 @@
+"""The click group behind ``xenp2m``: verbs load when named, errors become one line and status 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from xenp2m.cli import VERBS
+from xenp2m.errors import XenP2MError
+
+__all__ = ["run"]
+
+
+class _Verbs(click.Group):
+    """A group whose commands are ``xenp2m.cli.VERB.command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"xenp2m.cli.{cmd_name}").command
+        return command
+
+
+def run(arguments: list[str]) -> int:
+    """Run one verb.
+
+    Returns:
+        The exit status: 0, 1 or 2.
+    """
+    group = _Verbs("xenp2m", help="The memory of a Xen PV host, worked out exactly.")
+    try:
+        status = group.main(arguments, prog_name="xenp2m", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        return _complain("interrupted")
+    except click.UsageError as error:
+        context = f" (xenp2m {error.ctx.info_name} --help)" if error.ctx and error.ctx.parent else ""
+        return _complain(error.format_message().rstrip(".") + context)
+    except click.ClickException as error:
+        return _complain(error.format_message())
+    except XenP2MError as error:
+        return _complain(str(error))
+    except BrokenPipeError:
+        # The reader went away (`xenp2m plan | head`): nothing is wrong, nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _complain(message: str) -> int:
+    click.echo(f"xenp2m: {' '.join(message.split())}", err=True)
+    return 2

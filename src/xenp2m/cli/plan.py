@@ -1,0 +1,69 @@
+"""``xenp2m plan``: what a host's boot will do with its memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.terminal import columns, paint, speaks_unicode
+from xenp2m.findings import Severity
+from xenp2m.intake import Item, read_hosts
+from xenp2m.plan import Plan, make_plan
+from xenp2m.views.answer import answer, refusal
+from xenp2m.views.plan_text import plan_lines
+
+__all__ = ["command"]
+
+
+@click.command("plan")
+@click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON]...")
+@host_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+@click.option("--verbose", "-v", is_flag=True, help="Every row, and the guest's E820.")
+def command(inputs: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) -> int:  # noqa: ANN401
+    """Tell what the boot of a PV host will do with its memory, and how it ends.
+
+    INPUTS are pasted logs (xl dmesg and dom0's console, in one file or two), memory maps in any
+    textual form, or JSON hosts; "-" is standard input; .gz, .bz2 and .xz are read as they are.
+    Without any, the plan of a bundled real host is shown.
+    """
+    status = 0
+    for index, item in enumerate(read_hosts(inputs, options_of(said))):
+        plan = make_plan(item.host) if item.host is not None else None
+        if as_json:
+            _print_json(item, plan)
+        else:
+            if index and plan is not None:
+                click.echo()
+            _print_text(item, plan, verbose)
+        status = max(status, _status(plan))
+    return status
+
+
+def _status(plan: Plan | None) -> int:
+    if plan is None:
+        return 2
+    return int(any(finding.severity >= Severity.WARNING for finding in plan.findings))
+
+
+def _print_json(item: Item, plan: Plan | None) -> None:
+    if plan is not None:
+        click.echo(json.dumps(answer(plan, item.id)))
+        return
+    click.echo(json.dumps(refusal(str(item.error), item.id)))
+    if not item.is_row:
+        click.echo(f"xenp2m: {item.error}", err=True)
+
+
+def _print_text(item: Item, plan: Plan | None, verbose: bool) -> None:
+    if plan is None:
+        click.echo(f"xenp2m: {item.error}", err=True)
+        return
+    lines = plan_lines(
+        plan, item.title, width=columns(), verbose=verbose, unicode=speaks_unicode(), paint=paint
+    )
+    for line in lines:
+        click.echo(line)

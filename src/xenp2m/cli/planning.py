@@ -1,0 +1,56 @@
+"""The options that describe a host, shared by `plan` and `explain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xenp2m.cli.arguments import ADDRESS, FRAMES, MAX_PAGES, PAGES, SIZED, SPAN, VERSION
+from xenp2m.kernelconfig import read_config
+from xenp2m.options import Options
+from xenp2m.textfile import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["host_options", "options_of"]
+
+_HOST_OPTIONS = (
+    click.option("--dom0-mem", metavar="VALUE", help="Plan with this dom0_mem= instead of the log's."),
+    click.option("--kernel", type=VERSION, help="Linux version. [default: the log's, else the newest known]"),
+    click.option("--variant", "variants", multiple=True, metavar="NAME=VALUE",
+                 help="Set one rule of the kernel by hand, such as leftover=unusable or nvs=swap."),
+    click.option("--xen", type=VERSION, help="Hypervisor version. [default: from the log]"),
+    click.option("--nr-pages", type=PAGES, help="Pages that the builder populates."),
+    click.option("--max-pages", type=MAX_PAGES, help="Maximum reservation."),
+    click.option("--domu", is_flag=True, help="The guest is a domU: the map is the toolstack's."),
+    click.option("--ibft/--no-ibft", default=None,
+                 help="The kernel reserves 0x80000 - 0x100000 (CONFIG_ISCSI_IBFT_FIND)."),
+    click.option("--hotplug-limit", type=click.IntRange(0, 1 << 20), metavar="GIB",
+                 help="CONFIG_XEN_MEMORY_HOTPLUG_LIMIT; 0 without memory hotplug. [default: 512]"),
+    click.option("--kernel-config", metavar="FILE",
+                 help="The kernel's .config: version, hotplug limit, iBFT, E820 table."),
+    click.option("--mem", "mem_limit", type=ADDRESS, help="mem= on Linux' own command line."),
+    click.option("--image", type=SPAN, help="The kernel image, _text to _end."),
+    click.option("--start-info", type=ADDRESS, help="The start info page."),
+    click.option("--page-tables", type=SPAN, help="The builder's page tables."),
+    click.option("--initrd", type=SIZED, help="The initial ramdisk, at its pseudo-physical address."),
+    click.option("--p2m-frames", type=FRAMES, help="Frames of the builder's P2M list."),
+)  # fmt: skip
+
+
+def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a click command."""
+    for option in reversed(_HOST_OPTIONS):
+        command = option(command)
+    return command
+
+
+def options_of(said: dict[str, Any]) -> Options:
+    """`Options` from what click collected."""
+    name = said.pop("kernel_config")
+    config = None
+    if name is not None:
+        config = read_config(read_text(name), "standard input" if name == "-" else name)
+    return Options(config=config, **said)

@@ -1,0 +1,127 @@
+"""Intake: from files of any known kind to hosts. Logs are merged to one host, JSON gives many."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xenp2m.consolefacts import merge
+from xenp2m.consolelog import read_log
+from xenp2m.errors import InputError, shorten
+from xenp2m.hostrow import host_of_row
+from xenp2m.recover import host_of_log
+from xenp2m.textfile import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xenp2m.consolefacts import Log
+    from xenp2m.host import Host
+    from xenp2m.options import Options
+
+__all__ = ["BUNDLED", "Item", "read_hosts"]
+
+BUNDLED = "host.log.xz"
+"""The bundled console: a real boot of Xen 4.17 and Linux 6.1 on 4 GiB, captured for this project."""
+
+
+class Item(NamedTuple):
+    """One host, or the reason why there is none.
+
+    Attributes:
+        id: the row's ``id``; the file's name for a log.
+        where: file and row, for people.
+        host: the host, or None.
+        title: what is known of it, in one line.
+        error: why there is no host, or None.
+        is_row: whether it came from JSON.
+    """
+
+    id: Any
+    where: str
+    host: Host | None = None
+    title: str = ""
+    error: InputError | None = None
+    is_row: bool = False
+
+
+def read_hosts(paths: Sequence[str], options: Options) -> Iterator[Item]:
+    """Read hosts.
+
+    Args:
+        paths: files or ``-`` for standard input; none for the bundled host. All logs among them
+            belong to one host (hypervisor and dom0 console in one file or two).
+        options: what the user said.
+
+    Yields:
+        Items in the order of the input, the host of the logs last.
+    """
+    logs: list[Log] = []
+    names: list[str] = []
+    for path in paths:
+        text = read_text(path)
+        if _is_json(text):
+            yield from _rows(text, path, options)
+        else:
+            names.append("standard input" if path == "-" else path)
+            logs.append(read_log(text, names[-1]))
+    if not paths:
+        bundled = resources.files("xenp2m").joinpath("data", BUNDLED)
+        with resources.as_file(bundled) as file:
+            logs.append(read_log(read_text(file), "the bundled host"))
+        names.append("the bundled host")
+    if logs:
+        name = ", ".join(names)
+        try:
+            host, title = host_of_log(merge(logs), options)
+        except InputError as error:
+            yield Item(name, name, error=error)
+        else:
+            yield Item(name, name, host, f"{title}   from {name}")
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is meant as JSON; a kernel's log may begin with ``[`` as well."""
+    head = text[:4096].lstrip()
+    return head.startswith("{") or (head.startswith("[") and head[1:].lstrip()[:1] in ("{", "]"))
+
+
+def _rows(text: str, path: str, options: Options) -> Iterator[Item]:
+    for where, value in _values(text, path):
+        row_id = value.get("id") if isinstance(value, dict) else None
+        try:
+            if isinstance(value, InputError):
+                raise value
+            host = options.applied(host_of_row(value, where))
+        except InputError as error:
+            yield Item(row_id, where, error=error, is_row=True)
+        else:
+            title = f"Linux {host.release.version} · PV {host.dom} · {host.nr_pages:,} pages   from {where}"
+            yield Item(row_id, where, host, title, is_row=True)
+
+
+def _values(text: str, path: str) -> Iterator[tuple[str, Any]]:
+    """Every JSON value of a text with its place: one document, the items of a list, or one a line."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    whole = _parse(text, path)
+    if isinstance(whole, InputError) and len(lines) > 1:
+        values = [(f"{path}:{number}", _parse(line, f"{path}:{number}")) for number, line in lines]
+        if any(isinstance(value, dict) for _, value in values):
+            yield from values
+            return
+    if isinstance(whole, list):
+        for index, value in enumerate(whole):
+            yield f"{path}, item {index}", value
+    else:
+        yield path, whole
+
+
+def _parse(text: str, where: str) -> Any:  # noqa: ANN401 (any JSON value, or the error)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return InputError(where, "JSON of a sane depth", "values nested too deep")
+    except ValueError as error:
+        reason = str(error)
+        return InputError(where, "JSON", f"{shorten(text.strip())} ({reason[:80]})")

@@ -1,0 +1,161 @@
+"""What consoles, loggers and mail clients do to a line, undone.
+
+A pasted log carries prefixes (time stamps, ``(XEN)``, ``host kernel:``, the ``>`` of a quote),
+escape sequences, quoted-printable, blanks that are no ASCII blanks. Every pattern here is bounded,
+and every line is cut at `LONGEST` characters, so the time is linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LONGEST", "Stripped", "physical_lines", "split_prefixes", "strip_prefixes", "strip_quotes"]
+
+LONGEST = 4096
+"""Characters of a line that are looked at."""
+
+_LINE = re.compile(r"[^\n]+")
+_ESCAPE = re.compile(
+    r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[ -/]{0,4}[0-Z^-~])"
+)
+_CODED = re.compile(r"(?:=[0-9A-F]{2})+")
+_EQUALS = re.compile(r"=(?:[0-9A-F]{2}|[ \t]*\r?\n|[ \t]*\Z)")
+_ENTITIES = (("&gt;", ">"), ("&lt;", "<"), ("&nbsp;", " "), ("&quot;", '"'), ("&amp;", "&"))
+
+_ODD: dict[int, str | None] = {code: None for code in (*range(32), 127, 0x200B, 0xFEFF, 0xAD) if code != 9}
+_ODD |= dict.fromkeys((0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000, 0xFFFD), " ")
+_ODD |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), "-") | {0x2192: "->"}
+
+_DATE = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+_DAY = r"[A-Z][a-z]{2} [ \d]?\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?"
+_WHO = r"[\w.-]{1,64}(?:\[\d{1,10}\])?"
+_PREFIX = re.compile(
+    r"(?P<quote>[>|] ?)"
+    rf"|(?P<xen>\(XEN\)(?: \[(?: *\d{{1,10}}\.\d{{1,9}}|[0-9a-f]{{8,16}}|{_DATE})\])? ?)"
+    r"|(?P<guest>\(d[1-9]\d{0,4}(?:v\d{1,5})?\) ?|HVM\d{1,5}: ?)"
+    rf"|(?P<kernel>\[ *\d{{1,10}}\.\d{{1,9}}\](?:\[ *[TC]\d{{1,10}}\])? ?|\[[A-Z][a-z]{{2}} {_DAY}\] ?"
+    r"|\((?:early|d0(?:v\d{1,5})?)\) ?)"
+    r"|(?P<level><\d{1,3}>)"
+    r"|(?P<logger>(?!(?:Dom0|Xen|Loaded) kernel:)"
+    rf"(?:(?:(?:{_DAY}|{_DATE}) )?(?:[\w.-]{{1,64}} )?kernel: ?|(?:{_DAY}|{_DATE}) {_WHO} {_WHO}: ?"
+    rf"|\[{_DATE}\] ?))"
+)
+_DEPTH = 16
+
+
+class Stripped(NamedTuple):
+    """A line without what was put before it.
+
+    Attributes:
+        payload: what the program printed, with the blanks it begins with.
+        origin: who says so: ``xen``, ``guest`` (a domain other than dom0, through Xen), ``kernel``,
+            ``logger`` (somebody, through a log), or None where nothing but quoting stood before it.
+    """
+
+    payload: str
+    origin: str | None
+
+
+def split_prefixes(line: str) -> Stripped:
+    """Take away every prefix of a line, and tell whose line it is."""
+    origin, position = None, 0
+    for _ in range(_DEPTH):
+        match = _PREFIX.match(line, position)
+        if match is None and origin is None:
+            match = _PREFIX.match(line, len(line) - len(line[position:].lstrip()))
+        kind = match.lastgroup if match else None
+        if match is None or (origin == "xen" and kind != "guest"):
+            break
+        position = match.end()
+        if kind == "logger" and match[0].rstrip().endswith("kernel:"):
+            kind = "kernel"
+        if kind not in ("quote", "level"):
+            origin = kind if origin in (None, "logger") or kind == "guest" else origin
+    return Stripped(line[position:], origin)
+
+
+def strip_prefixes(line: str) -> str:
+    """What is left of a pasted line: time stamps, names of hosts, quotes and escapes are gone."""
+    return split_prefixes(_clean(line[:LONGEST])).payload
+
+
+def strip_quotes(line: str) -> str:
+    """The line without the marks of a quoted mail."""
+    while line[:1] in (">", "|"):
+        line = line[1:].removeprefix(" ")
+    return line
+
+
+def physical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text, cleaned; an empty one stands for any number of blank lines.
+
+    Carriage returns, escape sequences and control characters are gone, quoted-printable is decoded,
+    and a line that Xen began in the middle of another one's stands for itself.
+
+    Yields:
+        The number of the line, from 1, and its text, at most `LONGEST` characters.
+    """
+    coded = _is_quoted_printable(text)
+    number, seen, soft, soft_number = 1, 0, "", 0
+    for match in _LINE.finditer(text):
+        start = match.start()
+        passed = text.count("\n", seen, start)
+        number, seen = number + passed, start
+        line = text[start : min(match.end(), start + LONGEST)].rstrip("\r")
+        if coded:
+            if (broken := line.rstrip()).endswith("="):
+                soft, soft_number = (soft + broken[:-1])[:LONGEST], soft_number or number
+                continue
+            line, here = _decode(soft + line), soft_number or number
+            soft, soft_number = "", 0
+        else:
+            here = number
+        if passed > 1:
+            yield number, ""
+        yield from ((here, part) for part in _parts(line))
+    if soft:
+        yield from ((soft_number, part) for part in _parts(_decode(soft)))
+
+
+def _parts(line: str) -> Iterator[str]:
+    line = _clean(line)
+    position = line.find("(XEN) ", 1)
+    if position < 0:
+        yield line
+        return
+    while position > 0:
+        before = line[:position]
+        if split_prefixes(before).payload.strip():
+            yield before.rstrip()
+            line = line[position:]
+            position = 0
+        position = line.find("(XEN) ", position + 1)
+    yield line
+
+
+def _clean(line: str) -> str:
+    if "\x1b" in line:
+        line = _ESCAPE.sub("", line)
+    if "&" in line:
+        for entity, character in _ENTITIES:
+            line = line.replace(entity, character)
+    if "\r" in line:
+        line = line.replace("\r", " ")
+    if not line.isascii() or not line.isprintable():
+        line = line.translate(_ODD)
+    return line.rstrip()
+
+
+def _is_quoted_printable(text: str) -> bool:
+    """Whether nearly every ``=`` of the text is one of quoted-printable, and some are certain."""
+    if "=3D" not in text and "=C2=A0" not in text:
+        return False
+    return len(_EQUALS.findall(text)) * 10 >= text.count("=") * 9
+
+
+def _decode(line: str) -> str:
+    return _CODED.sub(lambda match: bytes.fromhex(match[0].replace("=", "")).decode("utf-8", "replace"), line)

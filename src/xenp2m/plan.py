@@ -1,0 +1,62 @@
+"""Plan: one host, its boot, and what was noticed about it.
+
+The layout says what the kernel does; a plan adds the findings, how the boot ends, and for every
+stretch of PFNs the reason why it is what it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from xenp2m.boot.g3 import boot
+from xenp2m.checks.boot import boot_findings, outcome_of
+from xenp2m.reasons import Stretch, stretches
+
+if TYPE_CHECKING:
+    from xenp2m.boot.layout import Layout
+    from xenp2m.findings import Finding, Outcome
+    from xenp2m.host import Host
+    from xenp2m.p2m import P2M
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass
+class Plan:
+    """The answer for one host.
+
+    Attributes:
+        host: what was planned for.
+        layout: what its kernel does.
+        findings: what was noticed, errors first.
+        outcome: how the boot ends.
+    """
+
+    host: Host
+    layout: Layout
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the boot ends."""
+        return outcome_of(self.findings)
+
+    @cached_property
+    def p2m(self) -> P2M | None:
+        """The final map; None where the kernel stops before it has one."""
+        from xenp2m.p2m import P2M
+
+        return None if self.layout.runs is None else P2M(self.layout.runs, geometry=self.host.geometry)
+
+    @cached_property
+    def stretches(self) -> list[Stretch]:
+        """The whole P2M, PFN 0 to its end, stretch by stretch; empty where there is none."""
+        return stretches(self.host, self.layout)
+
+
+def make_plan(host: Host) -> Plan:
+    """Boot `host` and look at what came of it. Cost is in entries of the map, not in pages."""
+    layout = boot(host)
+    return Plan(host, layout, boot_findings(host, layout))

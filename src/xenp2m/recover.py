@@ -1,0 +1,340 @@
+"""Recover a host from what its log says, and name everything that had to be assumed.
+
+Only what was printed before dom0's own boot is used, and dom0's version and command line. What
+Linux printed of its own map or its remapping is for comparison, never for a prediction.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from xenp2m.dom0_mem import estimate_available, from_command_line
+from xenp2m.e820 import ISA_END, ISA_START, RAM, sanitize, validated
+from xenp2m.errors import InputError, UnsupportedError
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
+from xenp2m.host import UNLIMITED, Host
+from xenp2m.hypervisor import Devices, machine_memory_map
+from xenp2m.kernel import NEWEST, Release, Version
+from xenp2m.options import Options, pages_of_dom0_mem
+
+if TYPE_CHECKING:
+    from xenp2m.consolefacts import Log
+    from xenp2m.e820 import Entry
+
+
+__all__ = ["host_of_log", "list_frames"]
+
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+
+def host_of_log(log: Log, options: Options) -> tuple[Host, str]:
+    """Build the host that a log describes.
+
+    Args:
+        log: the facts of one paste.
+        options: what the user said; it wins over the log.
+
+    Returns:
+        The host, and one line that names it.
+
+    Raises:
+        UnsupportedError: no PV guest, or one that is not modelled.
+        InputError: no memory map, or facts that contradict each other.
+    """
+    return _Recovery(log, options).host()
+
+
+def list_frames(start: int, nr_pages: int) -> int:
+    """Frames that the builder takes for a P2M list outside the kernel's own mapping.
+
+    The list itself, in pages of 1 GiB, 2 MiB or 4 KiB as far as they fit, and the page tables for it.
+
+    Args:
+        start: virtual address of the list.
+        nr_pages: entries.
+
+    Source: ``setup_pv_physmap`` in xen/arch/x86/pv/dom0_build.c (4.14 to 4.20), on processors with
+    1 GiB pages.
+    """
+    end = start + 8 * nr_pages
+    frames = 0
+    tables: set[tuple[int, int]] = set()
+    while start < end:
+        tables.add((39, start >> 39))
+        if not start % (1 << 30) and end - start >= 1 << 30:
+            step = 1 << 30
+        else:
+            tables.add((30, start >> 30))
+            whole = not start % (1 << 21) and end - start >= 1 << 21
+            step = (end - start) & -(1 << 21) if whole else PAGE_SIZE
+            if whole:
+                step = min(step, (1 << 30) - start % (1 << 30))
+            else:
+                tables.add((21, start >> 21))
+        frames += step >> PAGE_SHIFT
+        start += step
+    return frames + len(tables)
+
+
+def _without_isa(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """A domU's printed map without the ISA window that Linux reserves in it by itself."""
+    return tuple(sanitize([e._replace(type=RAM) if e[:2] == (ISA_START, ISA_END) else e for e in entries]))
+
+
+class _Recovery:
+    """One recovery: collects assumptions while it goes."""
+
+    def __init__(self, log: Log, options: Options) -> None:
+        self._log = log
+        self._options = options
+        self._assumed: list[str] = []
+        self._xen = options.xen or Version.parse(log.xen_version or "")
+        self._domu = options.domu or log.dom == "domU"
+
+    def host(self) -> tuple[Host, str]:
+        self._refuse()
+        host_map = self._host_map()
+        e820 = self._handed_over(host_map)
+        nr_pages, max_res = self._sizes(host_map)
+        release = self._release()
+        base = self._log.dom0_alloc[0] >> PAGE_SHIFT if self._log.dom0_alloc else 1 << 20
+        limit, ibft = self._options.limit_gb(), self._options.has_ibft()
+        if limit is None:
+            self._assumed.append("memory hotplug up to 512 GiB")
+        if ibft is None and release.ibft and not self._domu:
+            self._assumed.append("CONFIG_ISCSI_IBFT_FIND=y")
+        self._assumed.append(f"MFNs ascend from {base:#x}")
+        objects = self._objects(nr_pages)
+        host = Host(
+            release=release,
+            nr_pages=nr_pages,
+            e820=e820,
+            dom="domU" if self._domu else "dom0",
+            max_res=max_res,
+            mfn_base=base,
+            p2m_limit_gb=512 if limit is None else limit,
+            ibft=not self._domu and (release.ibft if ibft is None else ibft),
+            mem_limit=self._mem_limit(),
+            assumed=tuple(self._assumed),
+            **objects,  # type: ignore[arg-type]
+        )
+        return host, self._title(host)
+
+    def _refuse(self) -> None:
+        log, name = self._log, self._log.name
+        if log.arch is not None and log.arch.startswith("arm"):
+            raise UnsupportedError(name, "an x86 PV guest", "an Arm host: Xen keeps the P2M there, no PV P2M")
+        if log.guest_kind in ("pvh", "hvm"):
+            kind = {"pvh": "PVH", "hvm": "HVM"}[log.guest_kind]
+            raise UnsupportedError(name, "a PV guest", f"a {kind} guest: Xen keeps its P2M, it has no PV P2M")
+        if log.dom0_kernel_bits == 32:
+            raise UnsupportedError(name, "a 64-bit PV kernel", "a 32-bit one")
+
+    def _host_map(self) -> tuple[Entry, ...] | None:
+        """The best map of the log, with what it stands for named."""
+        log = self._log
+        if log.host_map:
+            return self._hypervisors_map(log)
+        if log.plain_map:
+            self._assumed.append("the map is the machine's, as the firmware gave it")
+            return validated(log.plain_map, log.name)
+        if log.linux_map and (log.linux_map_label or "").startswith("BIOS"):
+            self._assumed.append("the map that Linux printed is the machine's")
+            return validated(log.linux_map, log.name)
+        if log.linux_map:
+            whose = (
+                "the guest's own after its boot"
+                if self._domu
+                else "dom0's own after its boot: host RAM beyond it is not known"
+            )
+            self._assumed.append(f"the map is {whose}")
+            entries = validated(log.linux_map, log.name)
+            return _without_isa(entries) if self._domu else entries
+        if log.iomem:
+            self._assumed.append("/proc/iomem stands for the firmware's map")
+            return validated(log.iomem, log.name)
+        if self._domu:
+            self._assumed.append("the toolstack gives no map")
+            return None
+        got = (
+            "/proc/iomem as an ordinary user sees it: all addresses are zero"
+            if log.iomem_zeroed
+            else "no map"
+        )
+        raise InputError(
+            log.name, 'a memory map, such as "(XEN) ... RAM map:" of xl dmesg and its lines', got
+        )
+
+    def _hypervisors_map(self, log: Log) -> tuple[Entry, ...]:
+        """The map that Xen printed, after a check that it is whole."""
+        where = log.where("host_map")
+        if log.host_map_cut:
+            raise InputError(where, "the whole memory map", "a text that ends inside it")
+        entries = validated(log.host_map, where)
+        ram = sum(e.size for e in entries if e.type == RAM) >> 10
+        told = log.system_ram_kib
+        if told is not None and abs(ram - told) > told // 64:
+            expected = f"RAM entries of {told:,} KiB, as System RAM says"
+            raise InputError(where, expected, f"{ram:,} KiB: lines of the map are missing")
+        return entries
+
+    def _handed_over(self, host_map: tuple[Entry, ...] | None) -> tuple[Entry, ...] | None:
+        """The map that Linux is given."""
+        log = self._log
+        printed_by_dom0 = host_map is not None and host_map == log.linux_map and log.linux_map_label == "Xen"
+        if host_map is None or self._domu or printed_by_dom0:
+            return host_map
+        devices = Devices(
+            ioapics=log.ioapics or None, lapic=log.lapic, vendor=log.cpu_vendor, family=log.cpu_family,
+            paddr_bits=log.phys_addr_bits, iommus=log.iommu_addresses or None, iommu_on=log.iommu_enabled,
+        )  # fmt: skip
+        e820, assumed = machine_memory_map(host_map, self._xen, devices)
+        self._assumed += assumed
+        return e820
+
+    def _sizes(self, host_map: tuple[Entry, ...] | None) -> tuple[int, int | None]:
+        """Initial pages and maximum reservation."""
+        options, log = self._options, self._log
+        nr_pages, max_res = options.nr_pages, options.max_pages
+        if options.dom0_mem is not None and host_map is not None:
+            vcpus = log.max_vcpus or 1
+            counted = pages_of_dom0_mem(
+                options.dom0_mem, host_map, self._xen, iommu=log.iommu_enabled, vcpus=vcpus
+            )
+            self._assumed += counted[2]
+            return (nr_pages or counted[0]), (counted[1] if max_res is None else max_res)
+        if self._domu:
+            return self._domu_pages(nr_pages, host_map), UNLIMITED
+        if nr_pages is None:
+            nr_pages = self._built_pages()
+        if nr_pages is None or max_res is None:
+            guessed = self._reckoned(host_map or (), nr_pages is None)
+            nr_pages = guessed[0] if nr_pages is None else nr_pages
+            max_res = guessed[1] if max_res is None else max_res
+        return nr_pages, max_res
+
+    def _domu_pages(self, nr_pages: int | None, host_map: tuple[Entry, ...] | None) -> int:
+        if nr_pages is not None:
+            return nr_pages
+        ram = sum(pfn_down(e.end) - pfn_up(e.start) for e in host_map or () if e.type == RAM)
+        if ram < 1:
+            raise InputError(self._log.name, "--nr-pages for a domU", "none")
+        self._assumed.append(f"all {ram:,} pages of RAM in its map are populated")
+        return ram
+
+    def _built_pages(self) -> int | None:
+        """Pages that the hypervisor said it built dom0 with."""
+        log = self._log
+        if log.dom0_alloc is None:
+            return None
+        pages = (log.dom0_alloc[1] - log.dom0_alloc[0]) >> PAGE_SHIFT
+        pages += log.dom0_alloc_pages or 0
+        if log.initrd is not None:
+            pages += pfn_up(log.initrd[1] - log.initrd[0])
+        return pages
+
+    def _reckoned(self, host_map: tuple[Entry, ...], for_pages: bool) -> tuple[int, int]:
+        """What the command line in the log comes to; defaults where there is none."""
+        log = self._log
+        meaning = from_command_line(log.xen_cmdline or "", self._xen)
+        available = estimate_available(host_map, iommu=log.iommu_enabled, vcpus=log.max_vcpus or 1)
+        nr_pages, max_pages = meaning.pages(available.pages)
+        low, high = meaning.pages(available.low), meaning.pages(available.high)
+        if log.xen_cmdline is None:
+            self._assumed.append("no dom0_mem=")
+        if low[1] != high[1] or (for_pages and low[0] != high[0]):
+            self._assumed.append(available.why)
+        if for_pages and nr_pages < 1:
+            raise InputError(log.name, "enough RAM for dom0", f"{nr_pages} pages after dom0_mem=")
+        return nr_pages, max_pages
+
+    def _release(self) -> Release:
+        log, options = self._log, self._options
+        version = options.version
+        for text in (
+            log.linux_version_full,
+            log.linux_version,
+            log.linux_version_from_oops_full,
+            log.linux_version_from_oops,
+        ):
+            version = version or Version.parse(text or "")
+        if version is None:
+            version = self._newest_left()
+            self._assumed.append(f"Linux {version}, the newest that the log's words allow")
+        return options.varied(Release.of(version))
+
+    def _newest_left(self) -> Version:
+        """The newest version whose wording the log does not contradict."""
+        words = self._log.words
+        if self._log.printed.remapped is not None and not self._log.nonram_line and words != "linux7":
+            return Version(6, 11, 1)
+        return Version(6, 19) if words == "classic" else NEWEST
+
+    def _mem_limit(self) -> int | None:
+        """``mem=`` on dom0's command line, in bytes."""
+        if self._options.mem_limit is not None:
+            return self._options.mem_limit
+        limits = []
+        for match in re.finditer(
+            r"(?:^|\s)mem=(0[xX][0-9a-fA-F]{1,15}|\d{1,18})([kKmMgGtT]?)(?=\s|$)",
+            self._log.linux_cmdline or "",
+        ):
+            limits.append(
+                int(match[1], 0 if match[1][:2].lower() == "0x" else 10) << _SHIFTS[match[2].lower()]
+            )
+        return min(limits, default=None)
+
+    def _objects(self, nr_pages: int) -> dict[str, object]:
+        """Where the builder put kernel, start info, page tables, ramdisk and P2M list."""
+        log, options = self._log, self._options
+        places: dict[str, object] = {}
+        if log.dom0_kernel_paddr is not None and log.loaded_kernel is not None:
+            base = log.loaded_kernel[0] - log.dom0_kernel_paddr[0]
+            places["kernel"] = log.dom0_kernel_paddr
+            if log.start_info is not None:
+                places["start_info"] = log.start_info[0] - base
+            if log.page_tables is not None:
+                places["pt"] = (log.page_tables[0] - base, log.page_tables[1] - base)
+            places |= self._behind_the_image(base, nr_pages)
+        said = {
+            "kernel": options.image, "start_info": options.start_info, "pt": options.page_tables,
+            "initrd": options.initrd, "p2m_frames": options.p2m_frames,
+        }  # fmt: skip
+        places |= {name: value for name, value in said.items() if value is not None}
+        if not places and not self._domu:
+            self._assumed.append("kernel, ramdisk and P2M list lie in RAM")
+        return places
+
+    def _behind_the_image(self, base: int, nr_pages: int) -> dict[str, object]:
+        """Ramdisk and list, which follow the frames allocated in one piece.
+
+        Source: ``dom0_construct_pv`` (4.14 to 4.20), and the P2M frames of real boots.
+        """
+        log = self._log
+        places: dict[str, object] = {}
+        if log.dom0_alloc is None:
+            return places
+        end = log.dom0_alloc[1] - log.dom0_alloc[0]
+        if log.initrd is not None:
+            size = log.initrd[1] - log.initrd[0]
+            mapped = log.init_ramdisk_virt
+            start = mapped[0] - base if mapped and mapped[0] < mapped[1] and mapped[0] >= base else end
+            places["initrd"] = (start, start + size)
+            end = max(end, start + (pfn_up(size) << PAGE_SHIFT))
+        if log.phys_mach_map is not None:
+            virtual = log.phys_mach_map[0]
+            if virtual >= base:
+                places["p2m_frames"] = (pfn_down(virtual - base), pfn_up(8 * nr_pages))
+            else:
+                places["p2m_frames"] = (pfn_down(end), list_frames(virtual, nr_pages))
+        return places
+
+    def _title(self, host: Host) -> str:
+        parts = [f"Xen {self._xen}"] if self._xen else []
+        parts += [f"Linux {host.release.version}", f"PV {host.dom}"]
+        meaning = from_command_line(self._log.xen_cmdline or "", self._xen)
+        said = self._options.dom0_mem or ",".join(meaning.options)
+        if said:
+            parts.append(said if said.startswith("dom0_mem=") else f"dom0_mem={said}")
+        return " · ".join(parts)

@@ -1,0 +1,85 @@
+"""The answer of `plan` as JSON: the judged fields under the names and forms of the setup vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from xenp2m.extents import Range, Run
+    from xenp2m.findings import Finding
+    from xenp2m.plan import Plan
+
+__all__ = ["SCHEMA", "answer", "finding_object", "refusal", "run_object"]
+
+SCHEMA = 1
+"""Version of every JSON object the program prints; it changes when a field's meaning does."""
+
+_NUMBERED = frozenset({Kind.MFN, Kind.FOREIGN, Kind.OTHER})
+
+
+def answer(plan: Plan, row_id: object) -> dict[str, Any]:
+    """One plan as an object; fields the kernel did not live to compute are left out."""
+    layout = plan.layout
+    result: dict[str, Any] = {"id": row_id, "schema": SCHEMA, "kernel": str(plan.host.release.version)}
+    if layout.e820 is not None:
+        result["e820"] = [list(entry) for entry in layout.e820]
+        result["extra_early"] = _bytes(layout.extra_early or ())
+    for move in layout.relocations:
+        moved = [move.target, move.size // PAGE_SIZE] if move.what == "p2m" else move.target
+        result[f"{move.what}_moved"] = moved
+    if layout.runs is not None:
+        result |= {
+            "extra": _bytes(layout.extra or ()),
+            "released": layout.released,
+            "freed": [list(r) for r in layout.freed],
+            "populated": [],
+            "remapped": layout.remapped,
+            "p2m": [run_object(run) for run in layout.runs],
+            "p2m_end": layout.p2m_size,
+            "shared_max_pfn": layout.shared_max_pfn,
+            "p2m_size": layout.p2m_size,
+            "alloc_p2m_pages": layout.alloc_p2m_pages,
+        }
+    if layout.bug is not None:
+        result |= {"bug": layout.bug.code, "phase": layout.bug.phase}
+        if layout.bug.console is not None:
+            result["console"] = layout.bug.console
+    result["assumed"] = list(plan.host.assumed)
+    result["findings"] = [finding_object(finding) for finding in plan.findings]
+    result["outcome"] = str(plan.outcome)
+    return result
+
+
+def run_object(run: Run) -> list[int | str]:
+    """``[start_pfn, end_pfn, kind]``, the first number where there is one, -1 where they descend."""
+    entry: list[int | str] = [run.start, run.end, run.kind.value]
+    if run.kind in _NUMBERED:
+        entry.append(run.mfn)
+        if run.step < 0:
+            entry.append(-1)
+    return entry
+
+
+def finding_object(finding: Finding) -> dict[str, Any]:
+    """One finding as an object."""
+    return {
+        "code": finding.code,
+        "severity": str(finding.severity),
+        "what": finding.what,
+        "why": finding.why or finding.story.title,
+        "fix": finding.story.fix,
+        "pfns": [list(r) for r in finding.pfns],
+    }
+
+
+def _bytes(frames: Iterable[Range]) -> list[list[int]]:
+    return [[start << PAGE_SHIFT, end << PAGE_SHIFT] for start, end in frames]
+
+
+def refusal(reason: str, row_id: object) -> dict[str, Any]:
+    """The object that answers an input which cannot be used."""
+    return {"id": row_id, "schema": SCHEMA, "error": reason}
