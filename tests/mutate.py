@@ -26,6 +26,14 @@ TESTS = (
 )
 
 
+PROFILE = """
+from hypothesis import Phase, settings
+settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), database=None)
+settings.load_profile("mutation")
+"""
+"""A failure is enough here: hypothesis need not look for the smallest."""
+
+
 class Mutation(NamedTuple):
     """One line changed in one file of the package."""
 
@@ -69,7 +77,8 @@ def failures(mutation: Mutation) -> list[str]:
         if mutation.old not in text:
             raise SystemExit(f"{mutation.name}: {mutation.file} has no longer the line it changes")
         path.write_text(text.replace(mutation.old, mutation.new))
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=no", "--no-header"]
+        (copy / "no_shrinking.py").write_text(PROFILE)
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no_shrinking", "--tb=no"]
         command += [str(ROOT / "tests" / name) for name in TESTS]
         environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
