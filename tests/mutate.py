@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+_PATIENCE = 120
 ROOT = Path(__file__).parent.parent
 TESTS = (
     "test_tree.py",
@@ -78,7 +79,7 @@ def failures(mutation: Mutation) -> list[str]:
             raise SystemExit(f"{mutation.name}: {mutation.file} has no longer the line it changes")
         path.write_text(text.replace(mutation.old, mutation.new))
         (copy / "no_shrinking.py").write_text(PROFILE)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no_shrinking", "--tb=no"]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no_shrinking", "--tb=no", "--maxfail=40"]
         command += [str(ROOT / "tests" / name) for name in TESTS]
         environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(

@@ -33,7 +33,7 @@ class Version(NamedTuple):
         return f"{self.major}.{self.minor}" + (f".{self.patch}" if self.patch else "")
 
 
-OLDEST = Version(4, 3)
+OLDEST = Version(2, 6, 39)
 NEWEST = Version(7, 3, 4)
 """The newest version whose real boots were compared with this program's answers."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from xenp2m.e820 import Entry
@@ -115,6 +115,12 @@ class Layout:
         shared_max_pfn: ``shared_info.arch.max_pfn``, the end of what tools read.
         alloc_p2m_pages: pages taken for the final list, shared ones and the tools' tree included.
         list_pages: of these, private leaf pages.
+        extra_bytes_early: extra regions after memory setup in bytes, in the eras that keep them so.
+        extra_bytes: what the remapped pages left of them.
+        populated: PFN ranges that got fresh pages, in order (3.5 to 3.17).
+        p2m_end: end of `runs` where the P2M is a tree: the whole PFN space.
+        shape: the tree's pages, in the form of the vectors' ``struct``.
+        brk_pages: pages the tree took with ``extend_brk``.
         bug: where the kernel stops, if it does.
     """
 
@@ -142,6 +148,12 @@ class Layout:
     shared_max_pfn: int = 0
     alloc_p2m_pages: int = 0
     list_pages: int = 0
+    extra_bytes_early: list[Range] | None = None
+    extra_bytes: list[Range] | None = None
+    populated: list[Range] = field(default_factory=list)
+    p2m_end: int | None = None
+    shape: list[list[Any]] | None = None
+    brk_pages: int | None = None
     bug: Bug | None = None
 
     @property

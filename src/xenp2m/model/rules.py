@@ -61,6 +61,8 @@ class Rules:
         reuse: that set first looks for a leaf that holds only identity or only missing.
         beyond_identity: frames past the end of the tree read as identity, otherwise as missing.
         late_mfn_tree: the tools' tree is built when the early phase ends, with bootmem.
+        revectors: 64-bit kernels copy the builder's list, packed, before the allocator is up
+            (``xen_revector_p2m_tree``, 3.7 to 3.18); a boot does, a replay does not.
         reservation: the ``__brk`` pages p2m.c reserves.
     """
 
@@ -77,6 +79,7 @@ class Rules:
     reuse: bool = True
     beyond_identity: bool = False
     late_mfn_tree: bool = False
+    revectors: bool = False
     reservation: BrkReservation = _BRK
 
     @property
@@ -136,7 +139,7 @@ _TABLE = (
         reservation=BrkReservation(7, 2, 6, 0, (128, 128)),
     ),
     Rules("3.6", "early_set_phys_to_machine, early_can_reuse_p2m_middle in 3.6 (250a41e0ecc4)"),
-    Rules("3.12", "the same functions in 3.12"),
+    Rules("3.12", "the same functions in 3.12", revectors=True),
     Rules(
         "3.16",
         "early_split_p2m, p2m_mid_identity in 3.16 (3cb83e46d032); the tools' tree as in 3.12",
@@ -144,6 +147,7 @@ _TABLE = (
         swap_mid=True,
         edges=Edges.SPLIT,
         beyond_identity=True,
+        revectors=True,
         reservation=BrkReservation(8, 2, 6, 3, (64, 500)),
     ),
     Rules(
@@ -152,6 +156,7 @@ _TABLE = (
         swap_mid=True,
         edges=Edges.SPLIT,
         beyond_identity=True,
+        revectors=True,
         late_mfn_tree=True,
         reservation=BrkReservation(5, 1, 60, 0, (64, 500)),
     ),
