@@ -62,6 +62,8 @@ class Release:
             (9338c2233b97, 6.5, with CONFIG_ISCSI_IBFT_FIND).
         e820_entries: capacity of the kernel's table, ``E820_MAX_ENTRIES``: 128 and three for each
             possible NUMA node, 3200 in Debian's kernels.
+        fill: identity words of a fresh leaf page of the linear list count from the ``aligned`` start
+            of the page, or, in a text of 3.19, from the ``unaligned`` PFN first stored.
     """
 
     version: Version
@@ -73,6 +75,7 @@ class Release:
     beyond: str = "fails"
     ibft: bool = False
     e820_entries: int = 3200
+    fill: str = "aligned"
 
     @classmethod
     def of(cls, version: Version) -> Release:
@@ -137,6 +140,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "beyond": ("fails", "bugs"),
     "ibft": ("yes", "no"),
     "e820_entries": ("3200", "128"),
+    "fill": ("aligned", "unaligned"),
 }
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from xenp2m.extents import Range
     from xenp2m.host import Host
 
-__all__ = ["boot"]
+__all__ = ["boot", "find_room"]
 
 
 def boot(host: Host) -> Layout:
@@ -75,7 +75,7 @@ def _empty_hole(layout: Layout, tree: RunTree, hole: Range, target: int) -> int:
         if start >= base:
             tree.set_identity(start, end)
             break
-        target, room = _find_room(layout.host_map, target)
+        target, room = find_room(layout.host_map, target)
         if not room:
             release(layout, tree, start, min(end, base))
             tree.set_identity(start, end)
@@ -88,7 +88,7 @@ def _empty_hole(layout: Layout, tree: RunTree, hole: Range, target: int) -> int:
     return target
 
 
-def _find_room(entries: Sequence[Entry], target: int) -> tuple[int, int]:
+def find_room(entries: Sequence[Entry], target: int) -> tuple[int, int]:
     """First RAM frame from `target` on, and how many follow in its entry.
 
     An entry that ends exactly at `target` is taken, with no room in it (mended later, 3.19).

@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LinearList", "area_entries"]
 
-LEAF = 512
-CHUNK = LEAF * LEAF
-_AREA_STEP = 1 << 18
 _SHARED_PAGES = 4
 _TREE_PAGES = 3
-RECORD = LEAF - 3
-"""Frames in one record of the remap list (``REMAP_SIZE``): a page less its three words of header."""
+_PTRS_PER_PTE = 512
+_HEADER = 3
+"""Words before the frames in one record of the remap list, which is a page (``REMAP_SIZE``)."""
 
 
 def round_up(value: int, step: int) -> int:
@@ -38,9 +36,12 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def area_entries(max_p2m_pfn: int, limit_gb: int) -> int:
-    """Entries of the final list: its area is a multiple of 2 MiB and reaches the hotplug limit."""
-    return round_up(max(max_p2m_pfn, limit_gb << 18), _AREA_STEP)
+def area_entries(max_p2m_pfn: int, limit_gb: int, entries: int = 512) -> int:
+    """Entries of the final list, which reaches the hotplug limit.
+
+    Its area is a multiple of what one page of MFNs covers: 2 MiB, or 4 MiB on 32 bits.
+    """
+    return round_up(max(max_p2m_pfn, limit_gb << 18), entries**2)
 
 
 def _pages(ranges: Iterable[Range]) -> int:
@@ -68,7 +69,8 @@ class LinearList:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._early = round_up(host.nr_pages, LEAF)
+        self._leaf = host.geometry.entries
+        self._early = round_up(host.nr_pages, self._leaf)
         self.end_pfn = self._early
         self.size = 0
         self.layers: list[Run] = []
@@ -94,17 +96,32 @@ class LinearList:
         """
         if end_pfn is not None:
             self.end_pfn = end_pfn
-        self.size = area_entries(self.end_pfn, self._host.p2m_limit_gb)
-        leaves = [(0, self._early // LEAF)]
-        self._private = subtract(leaves, _covered(union(self._identity), LEAF))
-        self._chunks = _covering(self._private, LEAF)
+        self.size = area_entries(self.end_pfn, self._host.p2m_limit_gb, self._leaf)
+        leaves = [(0, self._early // self._leaf)]
+        self._private = subtract(leaves, _covered(union(self._identity), self._leaf))
+        self._chunks = _covering(self._private, self._leaf)
 
     def set_missing(self, start: int, end: int) -> None:
         """Empty an extra region, entry by entry, so its leaf pages become private."""
         end = min(end, self.size)
         if start < end:
+            self._fill_unaligned(start)
             self._touched.append((start, end))
             self.layers.append(Run(start, end, Kind.MISSING))
+
+    def _fill_unaligned(self, *pfns: int) -> None:
+        """Words that a fresh leaf page gets around the first PFN stored in it.
+
+        They say identity; a text of 3.19 counts from that PFN instead of the start of the page.
+        """
+        if self._host.release.fill != "unaligned":
+            return
+        own = union([*self._private, *_covering([*self._touched, *self._touched_late], self._leaf)])
+        for pfn in pfns:
+            leaf = pfn // self._leaf
+            if pfn % self._leaf and not intersect([(leaf, leaf + 1)], own):
+                word = pfn | self._host.geometry.identity_bit
+                self.layers.append(Run(leaf * self._leaf, (leaf + 1) * self._leaf, Kind.OTHER, word, 1))
 
     def store(self, start: int, end: int, mfn: int, step: int) -> int | None:
         """Store frames at PFNs ``[start, end)`` after the tools' tree was built.
@@ -114,6 +131,8 @@ class LinearList:
         """
         if end > self.size:
             return max(start, self.size)
+        ends = {leaf * self._leaf for leaf in (start // self._leaf, (end - 1) // self._leaf)}
+        self._fill_unaligned(*(self._first_stored(start, end, leaf) for leaf in ends))
         self._touched_late.append((start, end))
         self.layers.append(Run(start, end, Kind.MFN, mfn, step))
         return None
@@ -124,28 +143,39 @@ class LinearList:
         Returns:
             The runs over ``[0, size)``, the pages allocated in all, and the private leaf pages.
         """
-        extra = subtract(_covering(self._touched, LEAF), self._private)
+        unit = self._leaf
+        extra = subtract(_covering(self._touched, unit), self._private)
         private = union([*self._private, *extra])
-        new_tables = subtract(_covering(extra, LEAF), self._chunks)
+        new_tables = subtract(_covering(extra, unit), self._chunks)
         chunks = union([*self._chunks, *new_tables])
-        late = subtract(_covering(self._touched_late, LEAF), private)
-        late_tables = subtract(_covering(late, LEAF), chunks)
+        late = subtract(_covering(self._touched_late, unit), private)
+        late_tables = subtract(_covering(late, unit), chunks)
         leaves = _pages(private) + _pages(late)
-        total = _SHARED_PAGES + leaves + _pages(new_tables) + _pages(late_tables)
+        tables = _pages(new_tables) + _pages(late_tables)
+        total = _SHARED_PAGES + leaves + tables * max(1, unit // _PTRS_PER_PTE)
         if not self._host.virt_p2m_4tools:
-            total += _TREE_PAGES + _pages(_clip([*chunks, *late_tables], LEAF))
+            total += _TREE_PAGES + _pages(_clip([*chunks, *late_tables], unit))
         self._grow(late)
         return self._runs(), total, leaves
 
     def _grow(self, late: list[Range]) -> None:
         """Leaf pages allocated by late stores move the end that tools see."""
         for start, end in self._touched_late:
-            for _, high in intersect([(start // LEAF, -(-end // LEAF))], late):
-                first = _first_stored(start, end, (high - 1) * LEAF)
+            for _, high in intersect([(start // self._leaf, -(-end // self._leaf))], late):
+                first = self._first_stored(start, end, (high - 1) * self._leaf)
                 if self._host.release.list_end == "entry":
                     self.end_pfn = max(self.end_pfn, first)
                 elif first >= self.end_pfn:
-                    self.end_pfn = round_up(first + 1, LEAF)
+                    self.end_pfn = round_up(first + 1, self._leaf)
+
+    def _first_stored(self, start: int, end: int, leaf: int) -> int:
+        """First PFN stored on the leaf page at PFN `leaf`, of those at ``[start, end)``.
+
+        Moved frames are recorded in pieces of a page and stored piece by piece from the last to the
+        first, each upwards.
+        """
+        last = min(end, leaf + self._leaf) - 1
+        return max(leaf, last - (last - start) % (self._leaf - _HEADER))
 
     def _runs(self) -> list[Run]:
         nr = self._host.nr_pages
@@ -157,16 +187,6 @@ class LinearList:
             base.append(Run(self._early, self.size, Kind.IDENTITY))
         runs = overlay(self.layers, base)
         return [r.cut(r.start, self.size) for r in runs if r.start < self.size]
-
-
-def _first_stored(start: int, end: int, leaf: int) -> int:
-    """First PFN stored on the leaf page at PFN `leaf`, of those at ``[start, end)``.
-
-    Moved frames are recorded in pieces of `RECORD` and stored piece by piece from the last to the
-    first, each upwards.
-    """
-    last = min(end, leaf + LEAF) - 1
-    return max(leaf, last - (last - start) % RECORD)
 
 
 def _clip(ranges: Iterable[Range], end: int) -> list[Range]:
