@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.boot.layout import Layout
-from xenp2m.boot.older import clamp_extra, close_books, grafted, maximum_pages, raw_map
+from xenp2m.boot.older import clamp_extra, close_books, grafted, maximum_pages, raw_map, release
 from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, UNUSABLE, Entry, sanitize
-from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, pfn_down, pfn_up
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
 from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
@@ -96,10 +96,7 @@ def _release_gaps(host: Host, layout: Layout, tree: RunTree) -> None:
     if cursor < limit:
         gaps.append((cursor, limit))
     for start, end in gaps:
-        for low, high in tree.reads(pfn_up(start), pfn_down(end), Kind.MFN):
-            tree.empty(low, high)
-            layout.freed.append((low, high))
-            layout.released += high - low
+        release(layout, tree, pfn_up(start), pfn_down(end))
 
 
 def _extra_pages(host: Host, layout: Layout, beyond: int) -> int:

@@ -19,10 +19,11 @@ from xenp2m.boot.older import (
     host_map,
     maximum_pages,
     place_extra,
+    release,
 )
 from xenp2m.boot.remap import find_holes
 from xenp2m.boot.run_tree import Frames
-from xenp2m.e820 import ISA_END, ISA_START, RAM, RESERVED, Entry
+from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, Entry
 from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
 from xenp2m.model.rules import RULES, rules_of
 
@@ -63,17 +64,6 @@ def boot(host: Host) -> Layout:
     return layout
 
 
-def release(layout: Layout, tree: RunTree, start: int, end: int) -> None:
-    """Give back the frames of ``[start, end)`` that have a page (``xen_do_chunk``)."""
-    for low, high in tree.reads(start, end, Kind.MFN):
-        tree.empty(low, high)
-        layout.released += high - low
-        if layout.freed and layout.freed[-1][1] == low:
-            layout.freed[-1] = (layout.freed[-1][0], high)
-        else:
-            layout.freed.append((low, high))
-
-
 def _populate(host: Host, layout: Layout, tree: RunTree, base: int) -> int:
     """Fill RAM behind the allocation with as many fresh pages as were given back.
 
@@ -89,7 +79,8 @@ def _populate(host: Host, layout: Layout, tree: RunTree, base: int) -> int:
         if entry.type != RAM or end <= base:
             continue
         start = max(base, pfn_up(entry.start))
-        capacity = min(credits, end - start)
+        # an entry without a whole page counts as endless, as in the kernel's unsigned comparison
+        capacity = min(credits, (end - start) % ADDRESS_LIMIT)
         filled = 0
         for low, high in tree.reads(start, start + capacity, Kind.MISSING):
             tree.fill(low, high, Frames(Kind.MFN, fresh - low, 1))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.g2 import release
 from xenp2m.boot.layout import Layout, Move
 from xenp2m.boot.older import (
     ByteGuestMap,
@@ -20,10 +19,12 @@ from xenp2m.boot.older import (
     host_map,
     maximum_pages,
     place_extra,
+    release,
 )
 from xenp2m.boot.remap import find_holes
+from xenp2m.boot.run_tree import Frames
 from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, Entry
-from xenp2m.frames import PAGE_SHIFT, pfn_down, pfn_up
+from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
 from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _move_whole(tree: RunTree, source: int, target: int, size: int) -> None:
     held = list(tree.words.items(source, source + size))
     tree.set_identity(source, source + size)
     for first, end, frames in held:
-        tree.fill(first + target - source, end + target - source, frames.moved(target - source))
+        _store(tree, first, end, frames, target - source)
 
 
 def _boundaries(move: Move, low: int, high: int, whole: int) -> Iterator[Move]:
@@ -151,5 +152,11 @@ def _boundaries(move: Move, low: int, high: int, whole: int) -> Iterator[Move]:
 
 def _copy(tree: RunTree, source: int, target: int, size: int) -> None:
     for first, end, frames in list(tree.words.items(source, source + size)):
-        by = target - source
-        tree.fill(first + by, end + by, frames.moved(by))
+        _store(tree, first, end, frames, target - source)
+
+
+def _store(tree: RunTree, first: int, end: int, frames: Frames, by: int) -> None:
+    """Store what was read at ``[first, end)`` `by` frames higher; identity reads as the plain number."""
+    if frames.kind is Kind.IDENTITY:
+        frames = Frames(Kind.MFN, 0, 1)
+    tree.fill(first + by, end + by, frames.moved(by))

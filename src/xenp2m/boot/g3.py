@@ -13,7 +13,7 @@ from xenp2m.boot.conflicts import check_image, relocate
 from xenp2m.boot.guestmap import GuestMap
 from xenp2m.boot.layout import Bug, BugError, Layout, Move
 from xenp2m.boot.linear_list import LinearList
-from xenp2m.boot.remap import TargetScan, find_holes, pages_below, plan_hole
+from xenp2m.boot.remap import TargetScan, cut_shared, find_holes, pages_below, plan_hole, shared_pages
 from xenp2m.e820 import ISA_END, ISA_START, RAM, RESERVED, UNUSABLE, Entry, sanitize
 from xenp2m.extents import union
 from xenp2m.frames import PAGE_SHIFT, pfn_down
@@ -131,9 +131,9 @@ def _store_moves(host: Host, layout: Layout, guest: GuestMap, p2m: LinearList) -
     """Store the moved frames, last recorded first, and shrink the extra regions they land in."""
     code = "store-beyond-p2m-end" if host.release.beyond == "bugs" else "remap-p2m-update-failed"
     group: Range | None = None
-    stale = _stale(layout)
+    stale = shared_pages(layout.holes)
     for move in reversed(layout.moves):
-        for part in _split(move, stale):
+        for part in cut_shared(move, stale):
             moved = host.mfns(part.source) if part.source not in stale else part.source
             step = -1 if host.mfn_desc and part.source not in stale else 1
             bad = p2m.store(part.target, part.target + part.size, moved, step)
@@ -149,17 +149,3 @@ def _store_moves(host: Host, layout: Layout, guest: GuestMap, p2m: LinearList) -
             group = (start, end)
     if group is not None:
         guest.extra.remove(group[0], group[1] - group[0])
-
-
-def _stale(layout: Layout) -> set[int]:
-    """PFNs that are already identity when their frame is read: pages that belong to two holes."""
-    return {
-        right[0] for left, right in zip(layout.holes, layout.holes[1:], strict=False) if right[0] < left[1]
-    }
-
-
-def _split(move: Move, stale: set[int]) -> list[Move]:
-    """Cut a stale first page off a move."""
-    if move.source in stale and move.size > 1:
-        return [Move(move.source, move.target, 1), Move(move.source + 1, move.target + 1, move.size - 1)]
-    return [move]

@@ -15,7 +15,7 @@ from xenp2m.boot.g2r import find_room
 from xenp2m.boot.layout import Bug, BugError, Layout, Move
 from xenp2m.boot.linear_list import LinearList
 from xenp2m.boot.older import ByteGuestMap, clamp_extra, finish_map, host_map, maximum_pages
-from xenp2m.boot.remap import find_holes
+from xenp2m.boot.remap import cut_shared, find_holes, shared_pages
 from xenp2m.e820 import ISA_END, ISA_START, RESERVED, Entry
 from xenp2m.extents import union
 from xenp2m.frames import PAGE_SHIFT, pfn_down, pfn_up
@@ -83,10 +83,15 @@ def _build_list(host: Host, layout: Layout, guest: ByteGuestMap) -> None:
         p2m.set_missing(pfn_down(start), pfn_up(end))
     layout.p2m_size = p2m.size
     group: Range | None = None
+    shared = shared_pages(layout.holes)
     for move in reversed(layout.moves):
-        bad = p2m.store(move.target, move.target + move.size, host.mfns(move.source), -1 if host.mfn_desc else 1)
-        if bad is not None:
-            raise BugError(Bug("store-beyond-p2m-end", 4, pfn=bad))
+        for part in cut_shared(move, shared):
+            # a page of two holes is identity when it is read, so it counts as its own number
+            own = part.source in shared
+            first, step = (part.source, 1) if own else (host.mfns(part.source), -1 if host.mfn_desc else 1)
+            bad = p2m.store(part.target, part.target + part.size, first, step)
+            if bad is not None:
+                raise BugError(Bug("store-beyond-p2m-end", 4, pfn=bad))
         group = _collect(guest, group, (move.target, move.target + move.size))
     if group is not None:
         _take(guest, group)

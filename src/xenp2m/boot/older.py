@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xenp2m.boot.guestmap import GuestMap
 from xenp2m.boot.run_tree import Frames, RunTree
 from xenp2m.e820 import RAM, UNUSABLE, Entry, sanitize
-from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, pfn_down, pfn_up
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, page_down, page_up, pfn_down, pfn_up
 
 if TYPE_CHECKING:
     from xenp2m.boot.layout import Layout
@@ -32,6 +32,7 @@ __all__ = [
     "maximum_pages",
     "place_extra",
     "raw_map",
+    "release",
 ]
 
 EXTRA_MEM_RATIO = 10
@@ -91,6 +92,15 @@ class ByteGuestMap(GuestMap):
         super().__init__(release, mem_end, extra_pages)
         self.placed: list[Range] = []
 
+    def add(self, entry: Entry) -> None:
+        """Add one range; RAM shrinks to whole pages first. One without a byte is kept, too."""
+        if entry.type == RAM:
+            entry = Entry(page_up(entry.start), page_down(entry.end), RAM)
+        if self._slots_left() > 0:
+            self.table.append(entry)
+        else:
+            self.dropped += 1
+
     def _ram(self, start: int, end: int) -> None:
         if start < self._mem_end:
             cut = min(end, self._mem_end)
@@ -128,6 +138,25 @@ def close_books(layout: Layout, tree: RunTree, end_pfn: int) -> None:
     layout.runs, layout.shape, layout.brk_pages = tree.runs(), tree.shape(), tree.brk
     layout.p2m_end = tree.geometry.max_p2m_pfn
     layout.shared_max_pfn = end_pfn
+
+
+def release(layout: Layout, tree: RunTree, start: int, end: int) -> None:
+    """Give back the frames of ``[start, end)`` that have a page.
+
+    A frame that is identity already (a page that belongs to two holes) is not Xen's to take back:
+    the kernel stops there, unless the M2P names another frame for that number.
+    """
+    for low, high, frames in tree.words.items(start, end):
+        if frames.kind is Kind.IDENTITY and not tree.holds(low):
+            return
+        if frames.kind is not Kind.MFN:
+            continue
+        tree.empty(low, high)
+        layout.released += high - low
+        if layout.freed and layout.freed[-1][1] == low:
+            layout.freed[-1] = (layout.freed[-1][0], high)
+        else:
+            layout.freed.append((low, high))
 
 
 def finish_map(layout: Layout, guest: GuestMap) -> None:

@@ -6,6 +6,7 @@ Source: ``xen_foreach_remap_area``, ``xen_find_pfn_range``, ``xen_set_identity_a
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from xenp2m.boot.layout import Move
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from xenp2m.e820 import Entry
     from xenp2m.extents import Range
 
-__all__ = ["TargetScan", "find_holes", "pages_below", "plan_hole"]
+__all__ = ["TargetScan", "cut_shared", "find_holes", "pages_below", "plan_hole", "shared_pages"]
 
 
 def find_holes(entries: Sequence[Entry]) -> list[Range]:
@@ -79,3 +80,15 @@ def plan_hole(hole: Range, limit: int, targets: TargetScan) -> Iterator[Move]:
         yield Move(start, targets.pfn, size)
         start += size
         targets.pfn += size
+
+
+def shared_pages(holes: Sequence[Range]) -> set[int]:
+    """PFNs that belong to two holes: they are identity already when the second one is emptied."""
+    return {right[0] for left, right in pairwise(holes) if right[0] < left[1]}
+
+
+def cut_shared(move: Move, shared: set[int]) -> list[Move]:
+    """A move with its first page cut off where that belongs to two holes."""
+    if move.source in shared and move.size > 1:
+        return [Move(move.source, move.target, 1), Move(move.source + 1, move.target + 1, move.size - 1)]
+    return [move]

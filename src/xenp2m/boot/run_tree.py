@@ -84,6 +84,13 @@ class RunTree:
                 found.append((low, high))
         return found
 
+    def holds(self, mfn: int) -> bool:
+        """Whether any entry holds this MFN."""
+        for low, high, frames in self.words.items():
+            if frames.kind is Kind.MFN and low <= (mfn - frames.offset) * frames.step < high:
+                return True
+        return False
+
     def empty(self, start: int, end: int) -> None:
         """Store INVALID in every entry that holds an MFN; shared identity pages hide the store."""
         for low, high in self.reads(start, end, Kind.MFN):
