@@ -85,7 +85,9 @@ def failures(mutation: Mutation) -> list[str]:
         done = subprocess.run(
             command, cwd=directory, env=environment, capture_output=True, text=True, check=False
         )
-    return re.findall(r"^(?:FAILED|ERROR) \S*?(test_\w+\.py(?:::\S+)?)", done.stdout, re.MULTILINE)
+    named = re.findall(r"^(?:FAILED|ERROR) \S*?(test_\w+\.py(?:::\S+)?)", done.stdout, re.MULTILINE)
+    # a broken tree can also eat all memory: the tests are killed before they name anything
+    return named or ([f"the tests ended with status {done.returncode}"] if done.returncode else [])
 
 
 def main(names: list[str]) -> int:

@@ -59,9 +59,10 @@ class RunTree:
         self.rules = rules
         self.geometry = geometry
         entries = geometry.entries
-        self.leaves: RangeMap[str] = RangeMap(entries**2, "M")
-        self.mids: RangeMap[str] = RangeMap(entries, "M")
-        self.words: RangeMap[Frames] = RangeMap(entries**3, MISSING)
+        self._void = "I" if rules.void_identity else "M"
+        self.leaves: RangeMap[str] = RangeMap(entries**2, self._void)
+        self.mids: RangeMap[str] = RangeMap(entries, self._void)
+        self.words: RangeMap[Frames] = RangeMap(entries**3, IDENTITY if rules.void_identity else MISSING)
         self.brk = (5 if rules.mid_identity else 4) + (0 if rules.late_mfn_tree else FIXED_PAGES)
         self._last_leaf = -(-rules.reservation.max_domain_pages(geometry) // entries)
 
@@ -69,6 +70,7 @@ class RunTree:
         """Hang the builder's list of `pages` entries into the tree."""
         leaves = -(-pages // self.geometry.entries)
         self.leaves.assign(0, leaves, "L")
+        self.words.assign(0, leaves * self.geometry.entries, MISSING)
         self.words.assign(0, pages, frames)
         self._need_mids(0, leaves)
 
@@ -92,7 +94,17 @@ class RunTree:
         return False
 
     def empty(self, start: int, end: int) -> None:
-        """Store INVALID in every entry that holds an MFN; shared identity pages hide the store."""
+        """Store INVALID in every entry that holds an MFN; shared identity pages hide the store.
+
+        Under the rules of void identity what is to be missing needs pages, and gets them.
+        """
+        if self.rules.void_identity:
+            for low, high, kind in self.leaves.items(
+                start // self.geometry.entries, -(-end // self.geometry.entries)
+            ):
+                if kind == "I":
+                    self._new_leaves(low, high)
+            self.words.assign(start, end, MISSING)
         for low, high in self.reads(start, end, Kind.MFN):
             self.words.assign(low, high, MISSING)
 
@@ -103,16 +115,27 @@ class RunTree:
             end = min(end, last)
         if start >= last or start > end or (self.rules.edges is not Edges.SPLIT and end >= last):
             return
-        if self.rules.edges is Edges.SPLIT:
+        self._prepare(start, end)
+        self._sweep(start, end)
+
+    def _prepare(self, start: int, end: int) -> None:
+        """Pages that the era makes before it marks a range: see `xenp2m.model.rules.Edges`."""
+        entries, edges = self.geometry.entries, self.rules.edges
+        if edges in (Edges.BUILDER, Edges.EARLY_SET, Edges.HOISTED):
+            for low, high, kind in self.leaves.items(start // entries, -(-end // entries)):
+                if kind == "M" and start < end:
+                    self._new_leaves(low, high)
+        elif edges is Edges.SPLIT:
             for pfn in (start, end):
                 if pfn % entries**2:
                     self._need_mids(pfn // entries, pfn // entries + 1)
-        elif start // entries**2 < -(-end // entries**2):
+        elif edges is Edges.EVERY_MID and start // entries**2 < -(-end // entries**2):
             self._need_mids(start // entries**2 * entries, -(-end // entries**2) * entries)
+        if edges not in (Edges.SPLIT, Edges.EVERY_MID):
+            return
         for pfn in (start, end):
             if pfn % entries and self.leaves[pfn // entries] == "M":
                 self._new_leaves(pfn // entries, pfn // entries + 1)
-        self._sweep(start, end)
 
     def _sweep(self, start: int, end: int) -> None:
         """Shared missing pages of the range become identity, private ones get words."""
@@ -127,7 +150,7 @@ class RunTree:
         for low, high, kind in self.leaves.items(first, last):
             if kind == "M":
                 self._share(low, high)
-            else:
+            elif kind != "I":
                 self.words.assign(max(start, low * entries), min(end, high * entries), IDENTITY)
 
     def _share(self, first: int, end: int) -> None:
@@ -152,6 +175,7 @@ class RunTree:
                 if start % entries:
                     self._new_leaves(place, place + 1)
                     leaf += 1
+                    self.words.assign(start, min(stop, leaf * entries), frames)
                 self._place(leaf, -(-stop // entries))
                 self.words.assign(leaf * entries, -(-stop // entries) * entries, MISSING)
             if kind != "I":
@@ -162,7 +186,7 @@ class RunTree:
         """Private pages for missing leaf places, reused ones as far as there are any."""
         self._need_mids(first, end)
         while first < end:
-            idle = self._idle()
+            idle = self._idle() if self.rules.reuse else None
             if idle is None:
                 self._new_leaves(first, end)
                 return
@@ -198,7 +222,7 @@ class RunTree:
         """Mid pages, and pages of MFNs where tools have a tree already, for leaf places."""
         entries = self.geometry.entries
         for low, high, kind in self.mids.items(first // entries, -(-end // entries)):
-            if kind == "M":
+            if kind == self._void:
                 self.mids.assign(low, high, "B")
                 self.brk += (high - low) * (1 if self.rules.late_mfn_tree else 2)
 
