@@ -79,7 +79,17 @@ def failures(mutation: Mutation) -> list[str]:
             raise SystemExit(f"{mutation.name}: {mutation.file} has no longer the line it changes")
         path.write_text(text.replace(mutation.old, mutation.new))
         (copy / "no_shrinking.py").write_text(PROFILE)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no_shrinking", "--tb=no", "--maxfail=40"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no_shrinking",
+            "--tb=no",
+            "--maxfail=40",
+        ]
         command += [str(ROOT / "tests" / name) for name in TESTS]
         environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(

@@ -15,7 +15,10 @@ from xenp2m.model.shape import runs, shape
 LANDED = [name for name in RULES if not name.startswith("seed")]
 
 
-@given(st.integers(1, 20), st.lists(st.tuples(st.integers(0, 20), st.integers(0, 22), st.integers(0, 2)), max_size=12))
+@given(
+    st.integers(1, 20),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 22), st.integers(0, 2)), max_size=12),
+)
 def test_a_range_map_is_a_list(end, edits):
     ranges, flat = RangeMap(end, 0), [0] * end
     for start, stop, value in edits:
@@ -41,7 +44,9 @@ class RunTreeMachine(RuleBasedStateMachine):
     def build(self, name, geometry, pages, descending):
         n = geometry.entries
         pages = min(pages, n**3)
-        self.pages_tree = PhysToMachine(RULES[name], geometry, range(5000, 5000 + pages)[:: -1 if descending else 1])
+        self.pages_tree = PhysToMachine(
+            RULES[name], geometry, range(5000, 5000 + pages)[:: -1 if descending else 1]
+        )
         self.tree = RunTree(RULES[name], geometry)
         first = 5000 + pages - 1 if descending else 5000
         self.tree.graft(pages, Frames(Kind.MFN, first, -1 if descending else 1))

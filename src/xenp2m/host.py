@@ -42,6 +42,10 @@ class Host:
         p2m_frames: frames ``(first, count)`` that hold the builder's P2M list.
         virt_p2m_4tools: whether the toolstack reads the list by its virtual address alone
             (``SIF_VIRT_P2M_4TOOLS``), so that no tree of MFNs is built.
+        rules: how the P2M is edited, a name of `xenp2m.model.rules`, where it is not the kernel's own
+            way; the layout stays the kernel's. Up to 3.18 only.
+        extra: where 2.6.39 to 3.1 put extra memory: ``behind`` all of the map, or ``contiguous``, right
+            behind the allocation and up to the maximum reservation (the premise of the thread of 2011).
         mem_limit: Linux' own ``mem=`` in bytes; None without one.
         assumed: what was not told and had to be assumed, one line each.
         geometry: word size and fan-out of the P2M.
@@ -62,6 +66,8 @@ class Host:
     initrd: tuple[int, int] | None = None
     p2m_frames: tuple[int, int] | None = None
     virt_p2m_4tools: bool = False
+    rules: str | None = None
+    extra: str = "behind"
     mem_limit: int | None = None
     assumed: tuple[str, ...] = field(default=())
     geometry: Geometry = GEOMETRY_64

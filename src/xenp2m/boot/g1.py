@@ -10,10 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.boot.layout import Layout
-from xenp2m.boot.older import clamp_extra, close_books, grafted, maximum_pages, raw_map, release
+from xenp2m.boot.older import (
+    clamp_extra,
+    close_books,
+    domain_limit,
+    grafted,
+    maximum_pages,
+    raw_map,
+    release,
+    rules_for,
+)
 from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, UNUSABLE, Entry, sanitize
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
-from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
     from xenp2m.boot.run_tree import RunTree
@@ -26,9 +34,9 @@ _4_GIB = 1 << 32
 
 def boot(host: Host) -> Layout:
     """Replay one boot of 2.6.39 to 3.1. Cost grows with entries of the map, not with pages."""
-    rules = RULES["2.6.39"]
+    rules = rules_for(host, "2.6.39")
     layout = Layout()
-    layout.limit = rules.reservation.max_domain_pages(host.geometry)
+    layout.limit = domain_limit(host, "2.6.39")
     layout.ini_pages = min(layout.limit, host.nr_pages)
     tree = grafted(host, rules, layout.ini_pages)
     raw = raw_map(host, layout.ini_pages)
@@ -57,7 +65,9 @@ class _Walk:
     def __init__(self, host: Host, layout: Layout) -> None:
         self._host = host
         self._mem_end = layout.ini_pages << PAGE_SHIFT
-        self.extra_start = self._mem_end if host.geometry.word == 4 else max(_4_GIB, self._mem_end)
+        self._contiguous = host.extra == "contiguous"
+        near = self._contiguous or host.geometry.word == 4
+        self.extra_start = self._mem_end if near else max(_4_GIB, self._mem_end)
         self.extra = 0
         self.table: list[Entry] = []
 
@@ -71,9 +81,9 @@ class _Walk:
             delta = min(size, end - self._mem_end)
             size, end = size - delta, end - delta
             self.extra += pfn_down(delta)
-            if delta and self._host.is_dom0 and end < _4_GIB:
+            if delta and self._host.is_dom0 and end < _4_GIB and not self._contiguous:
                 self._add(Entry(end, end + delta, UNUSABLE))
-        if size and end > self.extra_start:
+        if size and end > self.extra_start and not self._contiguous:
             self.extra_start = end
         if size:
             self._add(Entry(start, end, entry.type))
@@ -103,7 +113,7 @@ def _extra_pages(host: Host, layout: Layout, beyond: int) -> int:
     """Pages of extra memory: base and extra together are at most ten times the base."""
     base = layout.ini_pages
     extra = beyond
-    if host.release.version >= (3, 1, 0):
+    if host.release.version >= (3, 1, 0) or host.extra == "contiguous":
         extra = min(extra, max(0, maximum_pages(host, layout.limit) - base))
     extra += layout.released
     return max(0, clamp_extra(host, base, base + extra) - base)

@@ -14,18 +14,20 @@ from xenp2m.boot.older import (
     ByteGuestMap,
     clamp_extra,
     close_books,
+    domain_limit,
     finish_map,
     grafted,
     host_map,
     maximum_pages,
     place_extra,
     release,
+    rules_for,
 )
 from xenp2m.boot.remap import find_holes
 from xenp2m.boot.run_tree import Frames
 from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, Entry
 from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
-from xenp2m.model.rules import RULES, rules_of
+from xenp2m.model.rules import rules_of
 
 if TYPE_CHECKING:
     from xenp2m.boot.run_tree import RunTree
@@ -37,9 +39,10 @@ __all__ = ["boot"]
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.2 to 3.17. Cost grows with entries of the map, not with pages."""
     version = host.release.version
-    rules = RULES[rules_of(version)]
+    own = rules_of(version) if version >= (3, 5, 0) else "3.6"
+    rules = rules_for(host, rules_of(version))
     layout = Layout()
-    layout.limit = rules.reservation.max_domain_pages(host.geometry)
+    layout.limit = domain_limit(host, own)
     layout.ini_pages = base = min(layout.limit, host.nr_pages)
     tree = grafted(host, rules, base)
     layout.host_map = host_map(host, base, ignore_unusable=version >= (3, 11, 0))

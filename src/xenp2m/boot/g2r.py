@@ -14,18 +14,19 @@ from xenp2m.boot.older import (
     ByteGuestMap,
     clamp_extra,
     close_books,
+    domain_limit,
     finish_map,
     grafted,
     host_map,
     maximum_pages,
     place_extra,
     release,
+    rules_for,
 )
 from xenp2m.boot.remap import find_holes
 from xenp2m.boot.run_tree import Frames
 from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, Entry
 from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
-from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,9 +40,9 @@ __all__ = ["boot", "find_room"]
 
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.18. Cost grows with entries of the map, not with pages."""
-    rules = RULES["3.18"]
+    rules = rules_for(host, "3.18")
     layout = Layout()
-    layout.limit = rules.reservation.max_domain_pages(host.geometry)
+    layout.limit = domain_limit(host, "3.18")
     layout.ini_pages = base = min(layout.limit, host.nr_pages)
     tree = grafted(host, rules, base)
     layout.host_map = host_map(host, base, ignore_unusable=True)

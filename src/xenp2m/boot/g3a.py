@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from xenp2m.boot.g2r import find_room
 from xenp2m.boot.layout import Bug, BugError, Layout, Move
 from xenp2m.boot.linear_list import LinearList
-from xenp2m.boot.older import ByteGuestMap, clamp_extra, finish_map, host_map, maximum_pages
+from xenp2m.boot.older import ByteGuestMap, clamp_extra, domain_limit, finish_map, host_map, maximum_pages
 from xenp2m.boot.remap import cut_shared, find_holes, shared_pages
 from xenp2m.e820 import ISA_END, ISA_START, RESERVED, Entry
 from xenp2m.extents import union
 from xenp2m.frames import PAGE_SHIFT, pfn_down, pfn_up
-from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
     from xenp2m.extents import Range
@@ -32,7 +31,7 @@ def boot(host: Host) -> Layout:
     """Replay one boot of 3.19 to 4.2. Cost grows with entries of the map, not with pages."""
     layout = Layout()
     # MAX_DOMAIN_PAGES did not change with the list
-    layout.limit = RULES["3.18"].reservation.max_domain_pages(host.geometry)
+    layout.limit = domain_limit(host, "3.18")
     layout.ini_pages = base = min(layout.limit, host.nr_pages)
     layout.host_map = host_map(host, base, ignore_unusable=True)
     layout.max_pages = maximum_pages(host, layout.limit)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from xenp2m.boot.guestmap import GuestMap
 from xenp2m.boot.run_tree import Frames, RunTree
+from xenp2m.errors import InputError, shorten
 from xenp2m.e820 import RAM, UNUSABLE, Entry, sanitize
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, page_down, page_up, pfn_down, pfn_up
+from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
     from xenp2m.boot.layout import Layout
@@ -26,6 +28,7 @@ __all__ = [
     "builder_frames",
     "clamp_extra",
     "close_books",
+    "domain_limit",
     "finish_map",
     "grafted",
     "host_map",
@@ -33,6 +36,7 @@ __all__ = [
     "place_extra",
     "raw_map",
     "release",
+    "rules_for",
 ]
 
 EXTRA_MEM_RATIO = 10
@@ -122,6 +126,23 @@ class ByteGuestMap(GuestMap):
     def regions(self) -> list[Range]:
         """Extra regions in bytes."""
         return self.extra.ranges()
+
+
+def rules_for(host: Host, own: str) -> Rules:
+    """The rule set asked for, or the kernel's `own`.
+
+    Raises:
+        InputError: there is no such rule set for a tree.
+    """
+    name = own if host.rules is None else host.rules
+    if name not in RULES:
+        raise InputError("rules", f"one of {', '.join(RULES)}", shorten(name))
+    return RULES[name]
+
+
+def domain_limit(host: Host, own: str) -> int:
+    """``MAX_DOMAIN_PAGES`` of the kernel, whatever rules it edits by."""
+    return RULES[own].reservation.max_domain_pages(host.geometry)
 
 
 def grafted(host: Host, rules: Rules, pages: int) -> RunTree:
