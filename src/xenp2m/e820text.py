@@ -285,7 +285,9 @@ def unwrap(text: str) -> Iterator[tuple[int, str]]:
 
 def _join(held: str, width: int, line: str) -> str | None:
     """`held` and `line` as one line, where they were one."""
-    if width > 2 * _WIDE or not line or len(held) > _LONGEST_JOIN:
+    if len(held) < 4 or not line or line.startswith(("(XEN)", "[ ")) or len(held) > _LONGEST_JOIN:
+        return None
+    if ":" not in held and "[" not in held and "-" not in held:
         return None
     bare = strip_quotes(line)
     if split_prefixes(bare).origin is not None or not bare.strip():
