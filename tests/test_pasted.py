@@ -2,11 +2,12 @@ import quopri
 
 import pytest
 
-from consoles import HOSTS, console, different
+from consoles import HOSTS, Q35, console, different
 from xenp2m.consolelog import read_log
 from xenp2m.e820 import RAM, Entry
 from xenp2m.e820text import parse_line, unwrap
 from xenp2m.pasted import split_prefixes, strip_prefixes
+from xenp2m.textfile import read_text
 
 
 def lines(text):
@@ -120,3 +121,9 @@ def test_a_mailed_console_tells_the_same(host, width, quote, coded):
     assert different(whole, sent) - {"printed"} == set()
     assert sent.printed.remapped == whole.printed.remapped
     assert len(sent.printed.stops) == len(whole.printed.stops)
+
+
+def test_utf_16_with_carriage_returns(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_bytes(console(Q35).encode("utf-16"))
+    assert different(read_log(console(Q35)), read_log(read_text(path))) == set()
