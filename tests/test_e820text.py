@@ -358,3 +358,15 @@ def test_time_is_linear(text):
     for _, line in unwrap(text):
         parse_line(line)
     assert time.perf_counter() - began < 30
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ffffffffffffff00 1ffffffffffffffff usable",
+        "Xen: [mem 0xffffffffffffff00-0x1fffffffffffffffe] usable",
+        "(XEN)  [ffffffffffffff00, 1fffffffffffffffe] (usable)",
+    ],
+)
+def test_a_number_beyond_2_to_the_64_is_not_lost(line):
+    assert parse_line(line).entry == Entry(0xFFFFFFFFFFFFFF00, 0x1FFFFFFFFFFFFFFFF, 1)
