@@ -49,7 +49,7 @@ CASES = [
     ("pages-released", pc(e820=SMALL), pc(e820=(*SMALL, Entry(0x40000000, 0x40061000, RAM)))),
     ("extra-regions-full", pc(nr_pages=100, e820=MANY), pc(nr_pages=100, e820=MANY[:150])),
     ("nvs-offset-fault", pc("6.12.91", e820=NVS_ODD, **IMAGE), pc("6.12.92", e820=NVS_ODD, **IMAGE)),
-    ("extra-page-stray", pc(e820=with_range(0x50000000, 0x50000400)[:-1] + (Entry(0x50020400, 0x50040000, RESERVED), PC[-1]), max_res=0x50010 - 0x61), pc(e820=UNALIGNED, max_res=0x4FF00)),
+    ("extra-page-stray", pc(e820=(*UNALIGNED[:-1], Entry(0x50020400, 0x50040000, RESERVED), PC[-1]), max_res=0x50010 - 0x61), pc(e820=UNALIGNED, max_res=0x4FF00)),
     ("image-conflict", pc(e820=with_range(64 * MIB, 64 * MIB + 4096), **IMAGE), pc(e820=with_range(76 * MIB, 77 * MIB), **IMAGE)),
     ("no-free-area", pc(e820=TIGHT, kernel=(MIB, 130 * MIB), p2m_frames=(0x8200, 514)), pc(e820=TIGHT, kernel=(MIB, 100 * MIB), p2m_frames=(0x8200, 514))),
     ("nvs-no-room", pc("6.12", e820=NVS_MAP[:-1], nr_pages=0x7FFD0, max_res=0x7FFD0, **IMAGE), pc("6.12", e820=NVS_MAP, **IMAGE)),

@@ -215,7 +215,7 @@ def test_every_form(line, start, end, kind, form, label):
         "100000 50000000",
         "100000 50000000 0",
         "100000 50000000 13",
-        "Xen: [mem 0x00000000000000000-0x000000000009efff] usable",  # 17 digits
+        "Xen: [mem 0x0000000000000000000000000-0x000000000009efff] usable",  # 25 digits
         "Xen: [mem 0x0-0x9efff] usable ==> reserved",
         "Xen: [mem 0x0-0x9efff] ACPI",  # the half of a broken line
         "Xen: [mem 0x0-0x9efff] type 99999999999",

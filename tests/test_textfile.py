@@ -101,7 +101,7 @@ def test_packed_twice_and_tar(write):
 
 def test_no_such_file_directory_and_empty(tmp_path, write):
     assert "no such file or directory" in error_of(tmp_path / "none")
-    assert "is a directory" in error_of(tmp_path)
+    assert "got a directory" in error_of(tmp_path)
     assert "an empty file" in error_of(write(b""))
     assert "an empty file in xz" in error_of(write(lzma.compress(b"")))
     assert "null byte" in error_of("a\0b")
