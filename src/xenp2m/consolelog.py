@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Log", "Printed", "merge", "read_log"]
 
 _MOST_ENTRIES = 10_000
-_MOST_LINES = 3_000_000
+_MOST_LINES = 2_000_000
 _MOST_BOOTS = 1_000
+_SHORTEST = 5
+"""Characters of the shortest line that tells something; many lines are shorter in a file of noise."""
 
 _HEADER = re.compile(r"(Initial )?(\S.{0,40}? )?RAM map:$", re.IGNORECASE)
 _BROKEN = re.compile(r"\[[0-9a-f]{0,16}(?:$|,)|[0-9a-f]{1,16}(?:$| -)")
@@ -47,7 +49,7 @@ def read_log(text: str, name: str = "log") -> Log:
 
     Raises:
         InputError: a map of more than 10,000 entries, more than 1,000 boots, or more than
-            3,000,000 lines.
+            2,000,000 lines.
     """
     reader = _Reader(name)
     for count, (number, line) in enumerate(unwrap(text)):
@@ -66,6 +68,8 @@ class _Reader:
 
     def feed(self, number: int, line: str) -> None:
         """Read one line."""
+        if len(line) < _SHORTEST and not self.boots[-1].open:
+            return
         payload, origin = split_prefixes(line)
         bare = payload.strip()
         if not bare or origin == "guest":

@@ -248,6 +248,12 @@ def _linux_banner(boot: Boot, match: re.Match[str], number: int) -> None:
             break
 
 
+def _linux_cmdline(boot: Boot, match: re.Match[str], number: int) -> None:
+    """Xen begins the line in the same way; before a kernel speaks it is Xen's."""
+    if boot.kernel:
+        boot.put("linux_cmdline", match[1].strip(), number)
+
+
 def _oops(boot: Boot, match: re.Match[str], number: int) -> None:
     boot.put("linux_version_from_oops", match[1], number)
     boot.put("linux_version_from_oops_full", _full(match[1], match[2]), number)
@@ -313,7 +319,7 @@ _MEM = r"\[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]"
 _PFNS = r"\s{1,4}([0-9a-f]{1,13})-([0-9a-f]{1,13}) pfn range: (\d{1,18}) pages"
 _KERNEL = _rules(
     ("Linux version", r"Linux version (\d\S{0,80})(.*)", _linux_banner),
-    ("ommand line:", r"(?:Kernel c|C)ommand line:(.*)", _text("linux_cmdline")),
+    ("ommand line:", r"(?:Kernel c|C)ommand line:(.*)", _linux_cmdline),
     ("paravirtualized kernel", r"Booting paravirtualized kernel on Xen( PVH?| HVM)?$", _kind),
     ("Booting kernel on Xen", r"Booting kernel on Xen( PVH?| HVM)?$", _kind),
     ("Hypervisor detected", r"Hypervisor detected: Xen( PVH?| HVM)$", _kind),

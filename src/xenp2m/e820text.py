@@ -21,7 +21,8 @@ plain        ``100000 50000000 usable``, all numbers hexadecimal      exclusive 
 
 A line such as ``0x0 - 0x9fc00 usable`` tells no one which it is, and is not taken. An inclusive end
 is one less than what the printer added up, modulo 2^64, and is turned back the same way: an entry
-of no size (printed ``[mem 0x1000-0xfff]``) and one of negative size come out as they were.
+of no size (printed ``[mem 0x1000-0xfff]``) and one of negative size come out as they were. Numbers
+of up to 24 digits are read, so that one beyond 2^64 is refused by whoever checks the map, not lost.
 
 Sources: Xen ``print_e820_memory_map``, ``efi_init_memory``; Linux ``e820__print_table``,
 ``e820_print_map`` (before 4.12); libxl ``e820_sanitize``; hvmloader ``dump_e820_table``.
@@ -72,9 +73,9 @@ _WHOSE = r"(?:Xen|BIOS-[\w-]{1,10}|user|modified|reserve setup_data)"
 _LABELLED = rf"(?:(?P<label>{_WHOSE}):\s{{0,4}})?"
 _TYPE = r"(?P<type>\s{1,8}\S.{0,60})$"
 _BRACED = r"(?P<type>\s{1,8}(?:\(|type ).{1,60})$"
-_FULL = rf"(?P<a>{_HEX}{{8,16}})%s(?P<b>{_HEX}{{8,16}})"
+_FULL = rf"(?P<a>{_HEX}{{8,24}})%s(?P<b>{_HEX}{{8,24}})"
 
-_LINUX = re.compile(rf"{_LABELLED}\[mem 0x(?P<a>{_HEX}{{1,16}})-0x(?P<b>{_HEX}{{1,16}})\]{_TYPE}")
+_LINUX = re.compile(rf"{_LABELLED}\[mem 0x(?P<a>{_HEX}{{1,24}})-0x(?P<b>{_HEX}{{1,24}})\]{_TYPE}")
 _GAP = re.compile(rf"{_LABELLED}\[gap 0x{_HEX}{{1,16}}-0x{_HEX}{{1,16}}\]$")
 _DASHED = re.compile(_LABELLED + _FULL % " - " + _BRACED)
 _XEN = re.compile(r"\[" + _FULL % ", " + r"\]" + _BRACED)
@@ -90,7 +91,7 @@ _MEMMAP = re.compile(
     rf"0x(?P<a>{_HEX}{{1,16}})\s{{1,8}}0x(?P<b>{_HEX}{{1,16}})(?P<type> [A-Z][\w ()-]{{2,60}})$"
 )
 _PLAIN = re.compile(
-    rf"(?:0x)?(?P<a>{_HEX}{{1,16}})\s{{1,8}}(?:0x)?(?P<b>{_HEX}{{1,16}})"
+    rf"(?:0x)?(?P<a>{_HEX}{{1,24}})\s{{1,8}}(?:0x)?(?P<b>{_HEX}{{1,24}})"
     r"(?P<type>\s{1,8}[\w(][\w ()-]{0,60})$"
 )
 
@@ -211,7 +212,8 @@ def _half_open(
     if kind is None or (inclusive and match["type"].strip() == "ACPI"):
         return None  # a lone "ACPI" is half of a line that was broken
     start, end = int(match["a"].replace(":", ""), 16), int(match["b"].replace(":", ""), 16)
-    end = (end + 1) % ADDRESS_LIMIT if inclusive else end
+    if inclusive:
+        end = (end + 1) % ADDRESS_LIMIT if end < ADDRESS_LIMIT else end + 1
     return MapLine(Entry(start << shift, end << shift, kind), form, label)
 
 
@@ -285,7 +287,9 @@ def unwrap(text: str) -> Iterator[tuple[int, str]]:
 
 def _join(held: str, width: int, line: str) -> str | None:
     """`held` and `line` as one line, where they were one."""
-    if width > 2 * _WIDE or not line or len(held) > _LONGEST_JOIN:
+    if len(held) < 4 or not line or line.startswith(("(XEN)", "[ ")) or len(held) > _LONGEST_JOIN:
+        return None
+    if ":" not in held and "[" not in held and "-" not in held:
         return None
     bare = strip_quotes(line)
     if split_prefixes(bare).origin is not None or not bare.strip():

@@ -95,7 +95,7 @@ def _release(version: object, variant: object, where: str, assumed: list[str]) -
         if not isinstance(variant, str):
             raise InputError(f"{where}, variant", "NAME=VALUE", shorten(variant))
         for part in variant.split(","):
-            release = release.vary(part)
+            release = release.vary(part, f"{where}, variant")
     return release
 
 

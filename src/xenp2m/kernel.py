@@ -102,11 +102,12 @@ class Release:
             ibft=version >= Version(6, 5),
         )
 
-    def vary(self, text: str) -> Release:
+    def vary(self, text: str, where: str = "--variant") -> Release:
         """Set one rule by hand.
 
         Args:
             text: ``NAME=VALUE``, a name and a value of the attributes above.
+            where: what to call it in an error.
 
         Raises:
             InputError: no such rule, or no such value.
@@ -115,13 +116,13 @@ class Release:
         name = name.strip().replace("-", "_")
         choices = _CHOICES.get(name)
         if choices is None:
-            raise InputError("--variant", f"one of {', '.join(_CHOICES)} and a value", shorten(text))
+            raise InputError(where, f"one of {', '.join(_CHOICES)} and a value", shorten(text))
         if name == "e820_entries":
-            if not value.isdecimal() or not 1 <= int(value[:9]) <= 1 << 20:
-                raise InputError(f"--variant {name}", "a number from 1 to 1048576", shorten(value))
+            if not re.fullmatch("[0-9]{1,7}", value) or not 1 <= int(value) <= 1 << 20:
+                raise InputError(f"{where} {name}", "a number from 1 to 1048576", shorten(value))
             return replace(self, e820_entries=int(value))
         if value not in choices:
-            raise InputError(f"--variant {name}", f"one of {', '.join(choices)}", shorten(value))
+            raise InputError(f"{where} {name}", f"one of {', '.join(choices)}", shorten(value))
         if name == "ibft":
             return replace(self, ibft=value == "yes")
         return replace(self, **{name: value})  # type: ignore[arg-type]  # a name of _CHOICES, all of them text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xenp2m.dom0_mem import estimate_available, parse
 from xenp2m.e820 import RAM
@@ -87,26 +87,32 @@ class Options:
 
     def applied(self, host: Host) -> Host:
         """`host` with everything that was said in place of what its row says."""
-        changes: dict[str, object] = {"release": self.varied(host.release)}
-        if self.version is not None:
-            changes["release"] = self.varied(type(host.release).of(self.version))
-        if self.domu:
-            changes["dom"] = "domU"
-        said = {
-            "nr_pages": self.nr_pages, "max_res": self.max_pages, "ibft": self.has_ibft(),
-            "p2m_limit_gb": self.limit_gb(), "mem_limit": self.mem_limit, "kernel": self.image,
-            "start_info": self.start_info, "pt": self.page_tables, "initrd": self.initrd,
+        release = host.release if self.version is None else type(host.release).of(self.version)
+        said: dict[str, Any] = {
+            "dom": "domU" if self.domu else None,
+            "nr_pages": self.nr_pages,
+            "max_res": self.max_pages,
+            "ibft": self.has_ibft(),
+            "p2m_limit_gb": self.limit_gb(),
+            "mem_limit": self.mem_limit,
+            "kernel": self.image,
+            "start_info": self.start_info,
+            "pt": self.page_tables,
+            "initrd": self.initrd,
             "p2m_frames": self.p2m_frames,
-        }  # fmt: skip
-        changes |= {name: value for name, value in said.items() if value is not None}
-        changes["assumed"] = tuple(
-            a for a in host.assumed if a.split()[0] not in changes or a.split()[0] == "dom"
-        )
+        }
+        settled = {name for name, value in said.items() if value is not None and name != "kernel"}
+        assumed: tuple[str, ...] = ()
         if self.dom0_mem is not None:
             nr_pages, max_pages, assumed = pages_of_dom0_mem(self.dom0_mem, host.e820 or (), self.xen)
-            changes |= {"max_res": max_pages, "nr_pages": nr_pages}
-            changes["assumed"] = (*(a for a in host.assumed if a.split()[0] not in changes), *assumed)
-        return replace(host, **changes)  # type: ignore[arg-type]
+            said["nr_pages"] = self.nr_pages or nr_pages
+            said["max_res"] = max_pages if self.max_pages is None else self.max_pages
+            settled |= {"nr_pages", "max_res"}
+        if self.version is not None:
+            settled.add("kernel")
+        kept = tuple(line for line in host.assumed if line.split()[0] not in settled)
+        changes = {name: value for name, value in said.items() if value is not None}
+        return replace(host, release=self.varied(release), assumed=(*kept, *assumed), **changes)
 
 
 def pages_of_dom0_mem(

@@ -100,25 +100,27 @@ def physical_lines(text: str) -> Iterator[tuple[int, str]]:
         The number of the line, from 1, and its text, at most `LONGEST` characters.
     """
     coded = _is_quoted_printable(text)
-    number, seen, soft, soft_number = 1, 0, "", 0
+    number, seen, soft, begun = 1, 0, "", 0
     for match in _LINE.finditer(text):
         start = match.start()
         passed = text.count("\n", seen, start)
         number, seen = number + passed, start
-        line = text[start : min(match.end(), start + LONGEST)].rstrip("\r")
-        if coded:
-            if (broken := line.rstrip()).endswith("="):
-                soft, soft_number = (soft + broken[:-1])[:LONGEST], soft_number or number
-                continue
-            line, here = _decode(soft + line), soft_number or number
-            soft, soft_number = "", 0
-        else:
-            here = number
         if passed > 1:
+            if soft:
+                yield from ((begun, part) for part in _parts(_decode(soft)))
+                soft = ""
             yield number, ""
-        yield from ((here, part) for part in _parts(line))
+        line = text[start : min(match.end(), start + LONGEST)].rstrip("\r")
+        begun = begun if soft else number
+        if coded:
+            broken = line.rstrip()
+            if broken.endswith("="):
+                soft = (soft + broken[:-1])[:LONGEST]
+                continue
+            line, soft = _decode(soft + line), ""
+        yield from ((begun, part) for part in _parts(line))
     if soft:
-        yield from ((soft_number, part) for part in _parts(_decode(soft)))
+        yield from ((begun, part) for part in _parts(_decode(soft)))
 
 
 def _parts(line: str) -> Iterator[str]:

@@ -137,7 +137,12 @@ class _Recovery:
         if log.host_map:
             return self._hypervisors_map(log)
         if log.plain_map:
-            self._assumed.append("the map is the machine's, as the firmware gave it")
+            cut = (log.plain_form or "").startswith("xen")
+            self._assumed.append(
+                "no line of the map is missing: its heading is"
+                if cut
+                else "the map is the machine's, as the firmware gave it"
+            )
             return validated(log.plain_map, log.name)
         if log.linux_map and (log.linux_map_label or "").startswith("BIOS"):
             self._assumed.append("the map that Linux printed is the machine's")

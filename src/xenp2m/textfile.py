@@ -107,7 +107,9 @@ def read_text(path: str | os.PathLike[str], *, limit: int = LIMIT) -> str:
             data = _read(stream, name, limit)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(name, "a file that can be read", reason[:1].lower() + reason[1:]) from None
+            got = reason[:1].lower() + reason[1:]
+            got = "a directory" if isinstance(error, IsADirectoryError) else got
+            raise InputError(name, "a file that can be read", got) from None
     return decode(data, name)
 
 

@@ -12,7 +12,7 @@ __all__ = ["VERBS", "main"]
 
 VERBS = {
     "plan": "what a host's boot will do with its memory, and how it ends",
-    "explain": "what one PFN, MFN or address of a plan is, and why; or a finding's story",
+    "explain": "one PFN, MFN or address of a plan and why it is so; a finding's story",
 }
 
 _HELP = """\

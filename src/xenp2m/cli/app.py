@@ -46,8 +46,9 @@ def run(arguments: list[str]) -> int:
         return _complain(error.format_message())
     except XenP2MError as error:
         return _complain(str(error))
-    except BrokenPipeError:
-        # The reader went away (`xenp2m plan | head`): nothing is wrong, nothing is left to say.
+    except (BrokenPipeError, SystemExit):
+        # The reader went away (`xenp2m plan | head`), which click turns into an exit: nothing is
+        # wrong, and nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status if isinstance(status, int) else 0

@@ -1,0 +1,33 @@
+"""Every real boot ends as predicted, with the map and the kinds that were read out of it."""
+
+import json
+
+import pytest
+
+from judge import boot_differences, judge_boot, real_boots, row_differences
+
+
+@pytest.mark.parametrize("directory", real_boots(), ids=lambda path: path.name)
+def test_real_boot(directory):
+    wrong, _ = judge_boot(directory)
+    assert wrong == []
+
+
+def test_the_judge_can_fail():
+    expected = {
+        "outcome": "booted",
+        "dom0_e820": [[0, 4096, "usable"]],
+        "kinds": [[0, 2, "mfn"]],
+        "remapped": 1,
+    }
+    good = {"outcome": "boots", "e820": [[0, 4096, 1]], "p2m": [[0, 2, "mfn", 5]], "remapped": 1}
+    assert boot_differences(good, expected) == []
+    for change in ({"outcome": "halts"}, {"e820": []}, {"p2m": [[0, 1, "mfn", 5]]}, {"remapped": 2}):
+        assert boot_differences(good | change, expected)
+    assert row_differences({"released": 1}, {"released": 2}) == ["released"]
+    assert row_differences({"bug": "x"}, {}) == ["bug"]
+
+
+def test_there_are_boots_of_every_outcome():
+    outcomes = {json.loads((d / "expected.json").read_text())["outcome"] for d in real_boots()}
+    assert outcomes == {"booted", "dom0 halted", "dom0 panic/crash"}

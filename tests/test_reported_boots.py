@@ -1,0 +1,70 @@
+"""Boots reported in public: the numbers that their logs printed follow from their maps."""
+
+from bisect import bisect_left
+
+import pytest
+
+from xenp2m.boot.conflicts import find_free_area
+from xenp2m.e820 import RAM, RESERVED, Entry
+from xenp2m.host import Host
+from xenp2m.kernel import Release, Version
+from xenp2m.plan import make_plan
+from xenp2m.recover import list_frames
+
+SERVER = (
+    (0x0, 0x99400, 1), (0x99400, 0xA0000, 2), (0xE0000, 0x100000, 2), (0x100000, 0x59A24000, 1),
+    (0x59A24000, 0x59A25000, 2), (0x59A25000, 0x64BEC000, 1), (0x64BEC000, 0x67600000, 2),
+    (0x67600000, 0x67B34000, 3), (0x67B34000, 0x6D72D000, 4), (0x6D72D000, 0x6F28C000, 2),
+    (0x6F28C000, 0x6F800000, 1), (0x6F800000, 0x90000000, 2), (0xFD000000, 0xFE800000, 2),
+    (0xFED20000, 0xFED45000, 2), (0xFF000000, 0x100000000, 2), (0x100000000, 0x2080000000, 1),
+)  # fmt: skip
+EPYC = (
+    (0x0, 0x80000, 1), (0x80000, 0x100000, 2), (0x100000, 0x9A7F000, 1), (0x9A7F000, 0xA000000, 2),
+    (0xA000000, 0xA200000, 1), (0xA200000, 0xA23C000, 4), (0xA23C000, 0x93C7E000, 1), (0x93C7E000, 0x96684000, 2),
+    (0x96684000, 0x966F3000, 3), (0x966F3000, 0x9716E000, 4), (0x9716E000, 0x9AFFF000, 2),
+    (0x9AFFF000, 0x9BFF9000, 1), (0x9BFF9000, 0x9BFFD000, 2), (0x9BFFD000, 0x9BFFF000, 1),
+    (0x9BFFF000, 0x9D000000, 2), (0x100000000, 0xFDE300000, 1),
+)  # fmt: skip
+
+
+def planned(version, entries, nr_pages, **fields):
+    e820 = tuple(Entry(*entry) for entry in entries)
+    return make_plan(Host(Release.of(Version.parse(version)), nr_pages, e820, **fields)).layout
+
+
+def test_a_server_of_128_gib_on_4_12():
+    """634,632 pages remapped, the P2M area of 512 GiB, last_pfn 0x2080000."""
+    layout = planned("4.12.14", SERVER, 0x1F00000)
+    assert (layout.remapped, layout.released) == (634632, 0)
+    assert layout.p2m_size * 8 == 0x40000000
+    assert layout.e820[-1].end == 0x2080000 << 12
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "limit_gb", "area"),
+    [("5.15", 0x20000000, 512, 0x40000000), ("6.0", 0x9000000, 0, 0x200000)],
+)
+def test_small_guests(version, size, limit_gb, area):
+    layout = planned(version, [(0, size, 1)], size >> 12, dom="domU", p2m_limit_gb=limit_gb)
+    assert (layout.remapped, layout.released) == (0, 0)
+    assert [tuple(e) for e in layout.e820] == [
+        (0, 0xA0000, RAM),
+        (0xA0000, 0x100000, RESERVED),
+        (0x100000, size, RAM),
+    ]
+    assert layout.p2m_size * 8 == area
+
+
+def test_an_epyc_of_64_gib_on_6_8():
+    """440,771 pages remapped; the ramdisk moved to behind the P2M list, to 0x18537000."""
+    assert planned("6.8.12", EPYC, 0xF00000).remapped == 440771
+    initrd = (0x8000000, 0x10B5A724)
+    behind = (0x10B5B000, 0x18537000)
+    pages = bisect_left(
+        range(1 << 25), (behind[1] - behind[0]) >> 12, key=lambda n: list_frames(0x8000000000, n)
+    )
+    assert list_frames(0x8000000000, pages) == (behind[1] - behind[0]) >> 12
+    assert 60 << 18 < pages < 64 << 18
+    entries = [Entry(*entry) for entry in EPYC]
+    taken = [(0x1000000, 0x8000000), initrd, behind, (0, 0x10000)]
+    assert find_free_area(entries, taken, initrd[1] - initrd[0]) == 0x18537000

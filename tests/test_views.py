@@ -1,0 +1,75 @@
+"""What the terminal shows."""
+
+from hosts import MIB, pc, with_range
+from xenp2m.extents import Run
+from xenp2m.frames import Kind
+from xenp2m.plan import make_plan
+from xenp2m.views.plan_text import plan_lines
+from xenp2m.views.text import GLYPHS, PLAIN_GLYPHS, rows, size, strip, wrapped
+
+
+def test_sizes():
+    shown = {
+        0: "0",
+        1: "4 KiB",
+        97: "388 KiB",
+        256: "1 MiB",
+        262144: "1 GiB",
+        393216: "1536 MiB",
+        1 << 28: "1 TiB",
+    }
+    assert {pages: size(pages) for pages in shown} == shown
+
+
+def test_rows_align_and_wrap():
+    table = [("a", "1", "why"), ("bbb", "22", "a long reason that does not fit into one line of it")]
+    lines = list(rows(table, frozenset({1}), 30))
+    assert lines[0] == " a     1  why"
+    assert lines[1].startswith(" bbb  22  a long")
+    assert all(len(line) <= 30 for line in lines)
+    assert lines[2].startswith(" " * 10)
+
+
+def test_strip_shows_the_kind_of_most_frames():
+    runs = [Run(0, 100, Kind.MFN, 5, 1), Run(100, 150, Kind.MISSING), Run(150, 400, Kind.IDENTITY)]
+    _, line, legend = strip(runs, 400, 74, PLAIN_GLYPHS)
+    assert line.strip() == "#" * 18 + "+" * 9 + "-" * 45
+    assert "ram" in legend
+    assert strip(runs, 400, 20, GLYPHS)[1].count("█") == 6
+
+
+def test_strip_of_nothing_and_of_more_than_it_shows():
+    assert strip([], 100, 40, GLYPHS)[1].strip() == ""
+    assert strip([Run(0, 1 << 40, Kind.MFN, 0, 1)], 1 << 18, 40, PLAIN_GLYPHS)[1].strip() == "#" * 38
+
+
+def test_wrapped_never_breaks_a_word():
+    assert wrapped("0x0000000000000000-0x0000000000000fff", 10) == " 0x0000000000000000-0x0000000000000fff"
+
+
+def test_errors_come_first_and_the_outcome_is_said():
+    plan = make_plan(pc(e820=with_range(64 * MIB, 65 * MIB), kernel=(16 * MIB, 74 * MIB)))
+    lines = list(plan_lines(plan, "title"))
+    assert lines[0] == "title"
+    assert lines[2].startswith(" error image-conflict: kernel 0x1000000-0x49fffff")
+    assert " outcome: HALTS" in lines
+
+
+def test_paint_is_used_for_what_matters():
+    painted = []
+    plan = make_plan(pc(e820=with_range(64 * MIB, 65 * MIB), kernel=(16 * MIB, 74 * MIB)))
+    list(plan_lines(plan, "title", paint=lambda text, style: painted.append((text, style)) or text))
+    assert ("title", "head") in painted
+    assert ("error image-conflict:", "error") in painted
+    assert ("HALTS", "error") in painted
+
+
+def test_verbose_shows_every_row_and_the_map():
+    many = tuple((i * 0x4000, i * 0x4000 + 0x2000, 1) for i in range(60))
+    from xenp2m.e820 import Entry
+
+    plan = make_plan(pc(nr_pages=100, e820=tuple(Entry(*e) for e in many)))
+    short, full = (list(plan_lines(plan, "t", verbose=verbose)) for verbose in (False, True))
+    assert any("more rows" in line for line in short)
+    assert not any("more rows" in line for line in full)
+    assert sum("[mem " in line for line in full) == len(plan.layout.e820)
