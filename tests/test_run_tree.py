@@ -1,5 +1,7 @@
 """The tree on runs beside the tree of pages, and the map of runs beside a list."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_a_range_map_is_a_list(end, edits):
         assert [ranges[i] for i in range(end)] == flat
         found = list(ranges.items())
         assert [v for s, e, v in found for _ in range(s, e)] == flat
-        assert all(left[2] != right[2] for left, right in zip(found, found[1:], strict=False))
+        assert all(left[2] != right[2] for left, right in pairwise(found))
         assert [v for s, e, v in ranges.items(start, stop) for _ in range(s, e)] == flat[start:stop]
         assert all(s <= i < e for i in range(end) for s, e, _ in [ranges.run_at(i)])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xenp2m.boot.conflicts import check_image, relocate
 from xenp2m.boot.guestmap import GuestMap
-from xenp2m.boot.layout import Bug, BugError, Layout, Move
+from xenp2m.boot.layout import Bug, BugError, Layout
 from xenp2m.boot.linear_list import LinearList
 from xenp2m.boot.remap import TargetScan, cut_shared, find_holes, pages_below, plan_hole, shared_pages
 from xenp2m.e820 import ISA_END, ISA_START, RAM, RESERVED, UNUSABLE, Entry, sanitize

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from xenp2m.boot.guestmap import GuestMap
 from xenp2m.boot.run_tree import Frames, RunTree
-from xenp2m.errors import InputError, shorten
 from xenp2m.e820 import RAM, UNUSABLE, Entry, sanitize
+from xenp2m.errors import InputError, shorten
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, page_down, page_up, pfn_down, pfn_up
 from xenp2m.model.rules import RULES
 

@@ -110,7 +110,7 @@ class RunTree:
 
     def set_identity(self, start: int, end: int) -> None:
         """``set_phys_range_identity``: see `xenp2m.model.range_identity`."""
-        entries, last = self.geometry.entries, self.geometry.max_p2m_pfn
+        last = self.geometry.max_p2m_pfn
         if self.rules.edges is Edges.SPLIT:
             end = min(end, last)
         if start >= last or start > end or (self.rules.edges is not Edges.SPLIT and end >= last):
