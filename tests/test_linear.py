@@ -10,11 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from xenp2m.errors import UnsupportedError
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
-from xenp2m.kernel import Version
+from xenp2m.kernel import Release, Version
 from xenp2m.model.errors import StoreBeyondEndError
-from xenp2m.model.linear import LINEAR_RULES, LinearP2M, linear_rules_of
+from xenp2m.model.linear import LINEAR_RULES, LinearP2M
 from xenp2m.model.shape import runs, shape
 from xenp2m.model.tree import IDENTITY, MISSING
 from xenp2m.replay import run_json
@@ -29,11 +28,13 @@ def guest(pages=1024, name="linear", geometry=GEOMETRY_64):
     return LinearP2M(LINEAR_RULES[name], geometry, range(1 << 20, (1 << 20) + pages))
 
 
-def test_versions_find_their_rules():
-    assert linear_rules_of(Version(5, 10)).name == "linear-5.10"
-    assert linear_rules_of(Version(5, 11)).name == "linear"
-    with pytest.raises(UnsupportedError):
-        linear_rules_of(Version(3, 18))
+@pytest.mark.parametrize("version", ["3.19", "4.3", "5.10.20", "5.10.21", "5.10.67", "5.12", "5.15", "7.3"])
+def test_versions_find_their_rules(version):
+    release = Release.of(Version.parse(version))
+    rules = LINEAR_RULES[release.p2m]
+    assert rules.beyond_bugs == (release.beyond == "bugs")
+    assert rules.end_by_entry == (release.list_end == "entry")
+    assert not rules.fill_unaligned
 
 
 def test_the_builders_list_serves_until_it_is_rebuilt():

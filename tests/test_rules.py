@@ -9,10 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tree_twin import TwinTree
 from xenp2m.errors import UnsupportedError
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
-from xenp2m.kernel import Version
+from xenp2m.kernel import Release, Version
 from xenp2m.model.errors import StoreBeyondEndError
 from xenp2m.model.phys_to_machine import PhysToMachine
-from xenp2m.model.rules import RULES, Edges, rules_of
+from xenp2m.model.rules import RULES, Edges
 from xenp2m.model.tree import IDENTITY, MISSING
 
 GIB = 1 << 18
@@ -36,15 +36,15 @@ def test_every_rule_set_cites_its_source():
 @pytest.mark.parametrize(
     ("version", "name"),
     [("2.6.39", "2.6.39"), ("3.4", "2.6.39"), ("3.5", "3.6"), ("3.6.11", "3.6"), ("3.12.9", "3.12"), ("3.15", "3.12"),
-     ("3.16", "3.16"), ("3.17.4", "3.16"), ("3.18", "3.18"), ("3.19", "linear"), ("7.0", "linear")],
+     ("3.16", "3.16"), ("3.17.4", "3.16"), ("3.18", "3.18"), ("3.19", "linear-5.10"), ("5.12", "linear-5.12"), ("7.0", "linear")],
 )  # fmt: skip
 def test_versions_find_their_rules(version, name):
-    assert rules_of(Version.parse(version)) == name
+    assert Release.of(Version.parse(version)).p2m == name
 
 
 def test_older_kernels_have_no_identity():
     with pytest.raises(UnsupportedError, match=r"2\.6\.39"):
-        rules_of(Version(2, 6, 38))
+        Release.of(Version(2, 6, 38))
 
 
 @pytest.mark.parametrize("name", LANDED)

@@ -44,8 +44,14 @@ class Release:
 
     Attributes:
         version: the version, as far as it is known.
-        leftover: what becomes of RAM entries that get no page: ``discard`` (4.3 to 4.14, and again
-            from 4.20 and 4.19.10), or ``unusable`` (b3cf8528bb21, 4.15; reverted by 123664101aa2).
+        era: which boot it does, a name of `xenp2m.boot.select.ERAS`.
+        p2m: how it edits its P2M, a name of `xenp2m.model.rules.RULES` (a tree, up to 3.18) or of
+            `xenp2m.model.linear.LINEAR_RULES` (a list).
+        unusable: what dom0 takes UNUSABLE entries of the host's map for: ``ram`` (e201bfcc5c4f, 3.11),
+            or a ``hole``.
+        leftover: what becomes of RAM entries that get no page: ``discard`` (f5775e0b6116, 4.3, to 4.14,
+            and again from 4.20 and 4.19.10), or ``unusable`` (before 4.3, and from b3cf8528bb21, 4.15, to
+            its revert 123664101aa2).
         nvs: what happens when an ACPI NVS entry lies under the kernel image, start info or page
             tables: ``conflict``, ``swap`` (be35d91c8880, 6.12, stable 6.11.2, 6.10.13, 6.6.54), or
             ``swap-offset-fault`` (the same before 28e03f78e69c: the in-page offset is subtracted).
@@ -61,12 +67,15 @@ class Release:
         ibft: whether dom0 reserves 0x80000 - 0x100000 for an iBFT where the caller does not say
             (9338c2233b97, 6.5, with CONFIG_ISCSI_IBFT_FIND).
         e820_entries: capacity of the kernel's table, ``E820_MAX_ENTRIES``: 128 and three for each
-            possible NUMA node, 3200 in Debian's kernels.
+            possible NUMA node, 3200 in Debian's kernels of today, 320 in those before 4.3.
         fill: identity words of a fresh leaf page of the linear list count from the ``aligned`` start
             of the page, or, in a text of 3.19, from the ``unaligned`` PFN first stored.
     """
 
     version: Version
+    era: str = "g3"
+    p2m: str = "linear"
+    unusable: str = "ram"
     leftover: str = "discard"
     nvs: str = "conflict"
     nvs_scan: str = "next"
@@ -93,13 +102,19 @@ class Release:
         fails = _has(version, (5, 12), {(5, 11): 4, (5, 10): 21})
         return cls(
             version=version,
-            leftover="unusable" if Version(4, 15) <= version < Version(4, 19, 10) else "discard",
+            era=_name(_ERAS, version),
+            p2m=_name(_P2M, version) if version < Version(3, 19) else _linear(fails, page_end),
+            unusable="ram" if version >= Version(3, 11) else "hole",
+            leftover="unusable"
+            if version < Version(4, 3) or Version(4, 15) <= version < Version(4, 19, 10)
+            else "discard",
             nvs=nvs if swaps else "conflict",
             nvs_scan="first" if version >= Version(7, 1) else "next",
             checks="early" if swaps else "late",
             list_end="page" if page_end else "entry",
             beyond="fails" if fails else "bugs",
             ibft=version >= Version(6, 5),
+            e820_entries=3200 if version >= Version(4, 3) else 320,
         )
 
     def vary(self, text: str, where: str = "--variant") -> Release:
@@ -130,6 +145,31 @@ class Release:
     def described(self) -> dict[str, str]:
         """Every rule as text, for JSON and for people."""
         return {f.name: str(getattr(self, f.name)) for f in fields(self)}
+
+
+_ERAS = (
+    ((3, 1), "g1"),
+    ((3, 2), "g1-3.1"),
+    ((3, 5), "g1b"),
+    ((3, 16), "g2"),
+    ((3, 18), "g2-3.16"),
+    ((3, 19), "g2r"),
+    ((4, 3), "g3a"),
+    ((1 << 16, 0), "g3"),
+)
+"""Name of each era, and the first version that is no longer in it."""
+
+_P2M = (((3, 5), "2.6.39"), ((3, 7), "3.6"), ((3, 16), "3.12"), ((3, 18), "3.16"), ((3, 19), "3.18"))
+"""Rules of the tree, and the first version that no longer has them."""
+
+
+def _name(edges: tuple[tuple[tuple[int, int], str], ...], version: Version) -> str:
+    return next(name for end, name in edges if version[:2] < end)
+
+
+def _linear(fails: bool, page_end: bool) -> str:
+    """Rules of the linear list: ``beyond`` and ``list_end`` in one name."""
+    return "linear" if page_end else "linear-5.12" if fails else "linear-5.10"
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -8,9 +8,9 @@ import numpy as np
 
 from xenp2m.errors import InputError, shorten
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
-from xenp2m.kernel import Version
-from xenp2m.model.linear import LINEAR_RULES, LinearRules, linear_rules_of
-from xenp2m.model.rules import LINEAR, RULES, Rules, rules_of
+from xenp2m.kernel import Release, Version
+from xenp2m.model.linear import LINEAR_RULES, LinearRules
+from xenp2m.model.rules import RULES, Rules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,8 +81,8 @@ def _rules(row: dict[str, Any]) -> tuple[Rules | None, LinearRules | None]:
     version = Version.parse(kernel) if isinstance(kernel, str) else None
     if version is None:
         raise InputError("row, kernel", "a Linux version or a rule set in rules", shorten(kernel))
-    chosen = rules_of(version)
-    return (None, linear_rules_of(version)) if chosen == LINEAR else (RULES[chosen], None)
+    chosen = Release.of(version).p2m
+    return (RULES[chosen], None) if chosen in RULES else (None, LINEAR_RULES[chosen])
 
 
 def _had_32_bit(row: dict[str, Any], linear: LinearRules) -> bool:

@@ -34,9 +34,9 @@ _4_GIB = 1 << 32
 
 def boot(host: Host) -> Layout:
     """Replay one boot of 2.6.39 to 3.1. Cost grows with entries of the map, not with pages."""
-    rules = rules_for(host, "2.6.39")
+    rules = rules_for(host)
     layout = Layout()
-    layout.limit = domain_limit(host, "2.6.39")
+    layout.limit = domain_limit(host)
     layout.ini_pages = min(layout.limit, host.nr_pages)
     tree = grafted(host, rules, layout.ini_pages)
     raw = raw_map(host, layout.ini_pages)
@@ -113,7 +113,7 @@ def _extra_pages(host: Host, layout: Layout, beyond: int) -> int:
     """Pages of extra memory: base and extra together are at most ten times the base."""
     base = layout.ini_pages
     extra = beyond
-    if host.release.version >= (3, 1, 0) or host.extra == "contiguous":
+    if host.release.era != "g1" or host.extra == "contiguous":
         extra = min(extra, max(0, maximum_pages(host, layout.limit) - base))
     extra += layout.released
     return max(0, clamp_extra(host, base, base + extra) - base)

@@ -27,7 +27,6 @@ from xenp2m.boot.remap import find_holes
 from xenp2m.boot.run_tree import Frames
 from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, Entry
 from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
-from xenp2m.model.rules import rules_of
 
 if TYPE_CHECKING:
     from xenp2m.boot.run_tree import RunTree
@@ -38,20 +37,19 @@ __all__ = ["boot"]
 
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.2 to 3.17. Cost grows with entries of the map, not with pages."""
-    version = host.release.version
-    own = rules_of(version) if version >= (3, 5, 0) else "3.6"
-    rules = rules_for(host, rules_of(version))
+    populates = host.release.era != "g1b"
+    rules = rules_for(host)
     layout = Layout()
-    layout.limit = domain_limit(host, own)
+    layout.limit = domain_limit(host)
     layout.ini_pages = base = min(layout.limit, host.nr_pages)
     tree = grafted(host, rules, base)
-    layout.host_map = host_map(host, base, ignore_unusable=version >= (3, 11, 0))
+    layout.host_map = host_map(host, base, ignore_unusable=host.release.unusable == "ram")
     layout.max_pages = maximum_pages(host, layout.limit)
     layout.holes = find_holes(layout.host_map)
     for start, end in layout.holes:
         release(layout, tree, start, min(end, base))
         tree.set_identity(start, end)
-    last = _populate(host, layout, tree, base) if version >= (3, 5, 0) else base
+    last = _populate(host, layout, tree, base) if populates else base
     extra = max(0, layout.max_pages - base) + layout.released
     mem_end = min(layout.limit, last) if last > base else base
     layout.extra_pages = clamp_extra(host, mem_end, extra)

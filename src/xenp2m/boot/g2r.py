@@ -40,9 +40,9 @@ __all__ = ["boot", "find_room"]
 
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.18. Cost grows with entries of the map, not with pages."""
-    rules = rules_for(host, "3.18")
+    rules = rules_for(host)
     layout = Layout()
-    layout.limit = domain_limit(host, "3.18")
+    layout.limit = domain_limit(host)
     layout.ini_pages = base = min(layout.limit, host.nr_pages)
     tree = grafted(host, rules, base)
     layout.host_map = host_map(host, base, ignore_unusable=True)

@@ -30,8 +30,7 @@ __all__ = ["boot"]
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.19 to 4.2. Cost grows with entries of the map, not with pages."""
     layout = Layout()
-    # MAX_DOMAIN_PAGES did not change with the list
-    layout.limit = domain_limit(host, "3.18")
+    layout.limit = domain_limit(host)
     layout.ini_pages = base = min(layout.limit, host.nr_pages)
     layout.host_map = host_map(host, base, ignore_unusable=True)
     layout.max_pages = maximum_pages(host, layout.limit)

@@ -128,20 +128,21 @@ class ByteGuestMap(GuestMap):
         return self.extra.ranges()
 
 
-def rules_for(host: Host, own: str) -> Rules:
-    """The rule set asked for, or the kernel's `own`.
+def rules_for(host: Host) -> Rules:
+    """The rule set asked for, or the kernel's own.
 
     Raises:
         InputError: there is no such rule set for a tree.
     """
-    name = own if host.rules is None else host.rules
+    name = host.release.p2m if host.rules is None else host.rules
     if name not in RULES:
         raise InputError("rules", f"one of {', '.join(RULES)}", shorten(name))
     return RULES[name]
 
 
-def domain_limit(host: Host, own: str) -> int:
-    """``MAX_DOMAIN_PAGES`` of the kernel, whatever rules it edits by."""
+def domain_limit(host: Host) -> int:
+    """``MAX_DOMAIN_PAGES`` of the kernel, whatever rules it edits by: 3.2 and later share one."""
+    own = "2.6.39" if host.release.era in ("g1", "g1-3.1") else "3.18"
     return RULES[own].reservation.max_domain_pages(host.geometry)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xenp2m.boot.rangemap import RangeMap
 from xenp2m.extents import Run, coalesce
 from xenp2m.frames import Kind
-from xenp2m.model.mfn_tree import FIXED_PAGES
+from xenp2m.model.alloc import MFN_TREE_PAGES
 from xenp2m.model.rules import Edges
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class RunTree:
         self.leaves: RangeMap[str] = RangeMap(entries**2, self._void)
         self.mids: RangeMap[str] = RangeMap(entries, self._void)
         self.words: RangeMap[Frames] = RangeMap(entries**3, IDENTITY if rules.void_identity else MISSING)
-        self.brk = (5 if rules.mid_identity else 4) + (0 if rules.late_mfn_tree else FIXED_PAGES)
+        self.brk = (5 if rules.mid_identity else 4) + (0 if rules.late_mfn_tree else MFN_TREE_PAGES)
         self._last_leaf = -(-rules.reservation.max_domain_pages(geometry) // entries)
 
     def graft(self, pages: int, frames: Frames) -> None:

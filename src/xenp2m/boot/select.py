@@ -11,45 +11,39 @@ if TYPE_CHECKING:
 
     from xenp2m.boot.layout import Layout
     from xenp2m.host import Host
-    from xenp2m.kernel import Version
 
-__all__ = ["ERAS", "Era", "boot", "era_of"]
+__all__ = ["ERAS", "Era", "boot"]
 
 
 class Era(NamedTuple):
     """Kernels that lay out their memory the same way.
 
     Attributes:
-        name: its name in the documents.
-        end: first version (major, minor) that is no longer in it.
-        verified: whether its own source was compared with vectors or real boots.
         boot: replays one boot.
+        verified: whether their own source was compared with vectors or real boots.
     """
 
-    name: str
-    end: tuple[int, int]
-    verified: bool
     boot: Callable[[Host], Layout]
+    verified: bool
 
 
-ERAS = (
-    Era("g1", (3, 0), True, g1.boot),
-    Era("g1-3.1", (3, 2), False, g1.boot),
-    Era("g1b", (3, 5), False, g2.boot),
-    Era("g2", (3, 16), True, g2.boot),
-    Era("g2-3.16", (3, 18), False, g2.boot),
-    Era("g2r", (3, 19), True, g2r.boot),
-    Era("g3a", (4, 3), False, g3a.boot),
-    Era("g3", (1 << 16, 0), True, g3.boot),
-)
-"""Every era, oldest first. ``g3a`` is composed: the memory setup of its time, a later list."""
+ERAS = {
+    "g1": Era(g1.boot, True),
+    "g1-3.1": Era(g1.boot, False),
+    "g1b": Era(g2.boot, False),
+    "g2": Era(g2.boot, True),
+    "g2-3.16": Era(g2.boot, False),
+    "g2r": Era(g2r.boot, True),
+    "g3a": Era(g3a.boot, False),
+    "g3": Era(g3.boot, True),
+}
+"""Every era by its name in `Release.era`, oldest first.
 
-
-def era_of(version: Version) -> Era:
-    """The era of a Linux version of 2.6.39 or later."""
-    return next(era for era in ERAS if version[:2] < era.end)
+2.6.39 to 3.0, 3.1, 3.2 to 3.4, 3.5 to 3.15, 3.16 and 3.17, 3.18, 3.19 to 4.2 (composed: the memory setup
+of its time, a later list), and 4.3 to today.
+"""
 
 
 def boot(host: Host) -> Layout:
     """Replay one boot with the rules of the host's kernel. Cost is in entries of the map, not pages."""
-    return era_of(host.release.version).boot(host)
+    return ERAS[host.release.era].boot(host)

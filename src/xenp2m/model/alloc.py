@@ -18,7 +18,7 @@ from xenp2m.frames import PAGE_SIZE
 if TYPE_CHECKING:
     from xenp2m.frames import Geometry
 
-__all__ = ["BrkReservation", "Origin", "Pages"]
+__all__ = ["MFN_TREE_PAGES", "BrkReservation", "Origin", "Pages"]
 
 
 class Origin(IntEnum):
@@ -32,6 +32,10 @@ class Origin(IntEnum):
     """``extend_brk``, before the allocator is up."""
     RUNTIME = 3
     """The page allocator."""
+
+
+MFN_TREE_PAGES = 3
+"""``p2m_mid_missing_mfn``, ``p2m_top_mfn_p`` and ``p2m_top_mfn``: pages of the tools' tree at its least."""
 
 
 @dataclass(slots=True)

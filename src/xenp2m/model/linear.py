@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xenp2m.errors import UnsupportedError
 from xenp2m.model.alloc import Origin, Pages
 from xenp2m.model.errors import StoreBeyondEndError
 from xenp2m.model.mfn_tree import MfnTree
@@ -34,10 +33,9 @@ if TYPE_CHECKING:
 
     from xenp2m.extents import Range
     from xenp2m.frames import Geometry
-    from xenp2m.kernel import Version
     from xenp2m.model.tree import Words
 
-__all__ = ["LINEAR_RULES", "LinearP2M", "LinearRules", "linear_rules_of"]
+__all__ = ["LINEAR_RULES", "LinearP2M", "LinearRules"]
 
 _SHARED_PAGES = 4
 _PTRS_PER_PTE = 512
@@ -78,22 +76,12 @@ LINEAR_RULES: dict[str, LinearRules] = {
             end_by_entry=True,
             fill_unaligned=True,
         ),
-        LinearRules("linear-5.10", "p2m.c up to 5.10", verified=True, beyond_bugs=True, end_by_entry=True),
-        LinearRules("linear", "p2m.c in 5.11 and later, read in 6.1 and 7.0", verified=True),
+        LinearRules("linear-5.10", "p2m.c up to 5.11", verified=True, beyond_bugs=True, end_by_entry=True),
+        LinearRules("linear-5.12", "p2m.c with 882213990d32 (5.12, stable 5.10.21)", end_by_entry=True),
+        LinearRules("linear", "p2m.c in 5.15 and later, read in 6.1 and 7.0", verified=True),
     )
 }
 """The linear lists, oldest first. ``linear-3.19`` is a text whose release was not settled."""
-
-
-def linear_rules_of(version: Version) -> LinearRules:
-    """Rules of a Linux version of 3.19 or later.
-
-    Raises:
-        UnsupportedError: the version keeps a tree.
-    """
-    if version < (3, 19, 0):
-        raise UnsupportedError("kernel version", "Linux 3.19 or later for a linear list", str(version))
-    return LINEAR_RULES["linear" if version >= (5, 11, 0) else "linear-5.10"]
 
 
 class LinearP2M:

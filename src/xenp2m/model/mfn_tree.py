@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xenp2m.model.alloc import Origin
+from xenp2m.model.alloc import MFN_TREE_PAGES, Origin
 from xenp2m.model.tree import FIRST, MISSING, Pool, Rows
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from xenp2m.model.tree import Tree, Words
 
 __all__ = ["MfnTree"]
-
-FIXED_PAGES = 3
-"""``p2m_mid_missing_mfn``, ``p2m_top_mfn_p`` and ``p2m_top_mfn``."""
 
 
 class MfnTree:
@@ -56,7 +53,7 @@ class MfnTree:
             skip: shared mid pages that need no page of MFNs.
         """
         entries = tree.geometry.entries
-        for _ in range(FIXED_PAGES):
+        for _ in range(MFN_TREE_PAGES):
             page()
         leaves = -(-end_pfn // entries)
         for top in range(min(-(-leaves // entries), entries)):

@@ -10,15 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-from xenp2m.errors import UnsupportedError
 from xenp2m.model.alloc import BrkReservation
 
-if TYPE_CHECKING:
-    from xenp2m.kernel import Version
-
-__all__ = ["LINEAR", "RULES", "Edges", "Rules", "rules_of"]
+__all__ = ["RULES", "Edges", "Rules"]
 
 
 class Edges(StrEnum):
@@ -164,18 +158,3 @@ _TABLE = (
 
 RULES: dict[str, Rules] = {rules.name: rules for rules in _TABLE}
 """Every rule set for the tree, oldest first."""
-
-LINEAR = "linear"
-"""Name of the rules of 3.19 and later; see `xenp2m.model.linear`."""
-
-
-def rules_of(version: Version) -> str:
-    """Name of the rule set that a Linux version edits its P2M by.
-
-    Raises:
-        UnsupportedError: the version is older than 2.6.39.
-    """
-    if version < (2, 6, 39):
-        raise UnsupportedError("kernel version", "Linux 2.6.39 or later", str(version))
-    edges = (((3, 5), "2.6.39"), ((3, 7), "3.6"), ((3, 16), "3.12"), ((3, 18), "3.16"), ((3, 19), "3.18"))
-    return next((name for end, name in edges if version < (*end, 0)), LINEAR)
