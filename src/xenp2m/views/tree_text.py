@@ -1,0 +1,81 @@
+"""The P2M tree as a table: top entries, mid pages, leaf pages, and the PFNs under them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xenp2m.views.text import Paint, plain, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from xenp2m.extents import Run
+    from xenp2m.frames import Geometry
+
+__all__ = ["map_lines", "tree_lines"]
+
+_LEAVES = {
+    "M": "p2m_missing",
+    "I": "p2m_identity",
+    "L": "the builder's list",
+    "l": "the builder's list, reused",
+    "B": "own page (brk)",
+    "R": "own page",
+    "O": "another page",
+}
+_SHARED_MIDS = {"mid_missing": "p2m_mid_missing", "mid_identity": "p2m_mid_identity"}
+
+
+def tree_lines(
+    shape: Sequence[Sequence[Any]], geometry: Geometry, width: int, paint: Paint = plain
+) -> Iterator[str]:
+    """The structure, one line for each stretch of pages of one sort.
+
+    Args:
+        shape: the form of the vectors' ``struct``.
+        geometry: entries a page.
+        width: columns of the terminal.
+        paint: puts styles on text.
+    """
+    table = [("p2m_top", "mid page", "entries", "leaf page", "PFNs")]
+    for entry in shape:
+        table.extend(_entry(entry, geometry.entries))
+    lines = iter(rows(table, frozenset(), width))
+    yield paint(next(lines), "dim")
+    yield from lines
+
+
+def _entry(entry: Sequence[Any], entries: int) -> Iterator[tuple[str, ...]]:
+    top, end, mid = entry[:3]
+    span = entries * entries
+    if mid in _SHARED_MIDS:
+        yield _indices(top, end), _SHARED_MIDS[mid], "", "", _pfns(top * span, end * span)
+        return
+    for index, (low, high, letter) in enumerate(entry[3]):
+        first = ("", "") if index else (_indices(top, end), "own page (brk)" if mid == "B" else "own page")
+        start = top * span
+        yield (
+            *first,
+            _indices(low, high),
+            _LEAVES.get(letter, letter),
+            _pfns(start + low * entries, start + high * entries),
+        )
+
+
+def _indices(low: int, high: int) -> str:
+    return f"[{low}]" if high == low + 1 else f"[{low}..{high - 1}]"
+
+
+def _pfns(start: int, end: int) -> str:
+    return f"{start:#x} - {end:#x}"
+
+
+def map_lines(runs: Iterable[Run], width: int, paint: Paint = plain) -> Iterator[str]:
+    """The map as the kernel reads it, one line a run."""
+    table = [("PFNs", "kind", "behind the first")]
+    for run in runs:
+        behind = f"{run.mfn:#x}" + (" descending" if run.step < 0 else "") if run.step else ""
+        table.append((_pfns(run.start, run.end), run.kind.value, behind))
+    lines = iter(rows(table, frozenset(), width))
+    yield paint(next(lines), "dim")
+    yield from lines
