@@ -44,7 +44,7 @@ def command(what: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa: 
     ROWS is a file of JSON rows ("-" for standard input), each with rules, list and operations.
     """
     if all(_OP.fullmatch(word) for word in what):
-        rows = [_row(what, said)]
+        rows: list[object] = [_row(what, said)]
     elif len(what) == 1:
         rows = _rows(read_text(what[0]), what[0])
     else:
@@ -69,7 +69,8 @@ def _rows(text: str, where: str) -> list[object]:
 
 def _one(row: object, as_json: bool) -> int:
     if as_json:
-        answer = {"schema": 1, "error": str(row)} if isinstance(row, InputError) else replay_row(row)
+        refused = isinstance(row, InputError)
+        answer: dict[str, Any] = {"schema": 1, "error": str(row)} if refused else replay_row(row)
         click.echo(json.dumps(answer))
         return 2 if "error" in answer else int("bug" in answer["out"])
     if isinstance(row, InputError):
