@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 JUDGED = (
     "e820", "extra_early", "extra", "released", "freed", "populated", "p2m", "p2m_end", "shared_max_pfn",
-    "p2m_size", "alloc_p2m_pages", "p2m_moved", "initrd_moved", "bug", "phase",
+    "p2m_size", "alloc_p2m_pages", "brk_pages", "struct", "p2m_moved", "initrd_moved", "bug", "phase",
 )  # fmt: skip
 SAID_BY_ABSENCE = ("bug", "phase", "p2m_moved", "initrd_moved")
 OUTCOMES = {"booted": {"boots"}, "dom0 halted": {"halts"}, "dom0 panic/crash": {"crashes"}}
