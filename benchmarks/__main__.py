@@ -13,9 +13,13 @@ import time
 import numpy as np
 
 from benchmarks.hosts import big_host, pc_hosts
+from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.hostrow import host_of_row
+from xenp2m.model.phys_to_machine import PhysToMachine
+from xenp2m.model.rules import RULES
 from xenp2m.p2m import P2M
 from xenp2m.plan import make_plan
+from xenp2m.replay import replay_row
 from xenp2m.views.answer import answer
 
 MISSED = []
@@ -100,6 +104,45 @@ def bulk():
     report("bulk translation of 16M PFNs beside numpy.take", statistics.median(ratios), "times", 1.2)
 
 
+def older_hosts():
+    """Hosts a second of each older era, through rows and answers."""
+    for version in ("2.6.39", "3.6", "3.12", "3.18", "4.2"):
+        rows = [row | {"kernel": version} for row in pc_hosts(1500)]
+        start = time.perf_counter()
+        for row in rows:
+            json.dumps(answer(make_plan(host_of_row(row, "row")), 1))
+        rate = len(rows) / (time.perf_counter() - start)
+        report(f"JSON rows of Linux {version}", rate, "hosts/s", 500, at_least=True)
+
+
+def trees():
+    """16M random PFNs in a tree, beside `numpy.take` on the same map as one array; replay."""
+    size, nr_pages = 1 << 24, 1 << 23
+    random = np.random.default_rng(2011)
+    pfns = random.integers(0, size, size)
+    for geometry in (GEOMETRY_64, GEOMETRY_32):
+        p2m = PhysToMachine(RULES["3.12"], geometry, random.permutation(nr_pages))
+        p2m.set_range_identity(nr_pages, size - 100)
+        flat = p2m.gather(np.arange(size))
+        ratios = []
+        for _ in range(7):
+            start = time.perf_counter()
+            np.take(flat, pfns)
+            middle = time.perf_counter()
+            p2m.gather(pfns)
+            ratios.append((time.perf_counter() - middle) / (middle - start))
+        name = f"tree of {geometry.entries} a page, 16M PFNs beside numpy.take"
+        report(name, statistics.median(ratios), "times", 2.5)
+    count = 50_000
+    names = random.choice(["g", "s", "__s"], count).tolist()
+    ops = [["ri", 786_432, 1 << 20], ["rt"]]
+    ops += [[name, int(pfn), 5] for name, pfn in zip(names, random.integers(0, 1 << 20, count), strict=True)]
+    start = time.perf_counter()
+    out = replay_row({"kernel": "3.12", "bits": 64, "nr_pages": 1 << 19, "ops": ops})["out"]
+    rate = len(out["ret"]) / (time.perf_counter() - start)
+    report("replay of operations on a tree", rate, "ops/s", 20_000, at_least=True)
+
+
 def start_up():
     """``xenp2m --help`` beside a bare interpreter."""
     bare = timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 15)
@@ -120,6 +163,8 @@ if __name__ == "__main__":
     big_plan()
     json_lines()
     bulk()
+    older_hosts()
+    trees()
     start_up()
     print(f"peak memory of this run: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     sys.exit(f"missed: {', '.join(MISSED)}" if MISSED else 0)

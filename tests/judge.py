@@ -14,10 +14,16 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+from xenp2m.replay import replay_row
+
 HERE = Path(__file__).parent
 JUDGED = (
     "e820", "extra_early", "extra", "released", "freed", "populated", "p2m", "p2m_end", "shared_max_pfn",
-    "p2m_size", "alloc_p2m_pages", "p2m_moved", "initrd_moved", "bug", "phase",
+    "p2m_size", "alloc_p2m_pages", "brk_pages", "struct", "p2m_moved", "initrd_moved", "bug", "phase",
+)  # fmt: skip
+TREE_JUDGED = (
+    "ret", "p2m", "struct", "brk_pages", "rt_pages", "bootmem_pages", "scribbled", "bug", "at", "p2m_end",
+    "brk_budget_p2m",
 )  # fmt: skip
 SAID_BY_ABSENCE = ("bug", "phase", "p2m_moved", "initrd_moved")
 OUTCOMES = {"booted": {"boots"}, "dom0 halted": {"halts"}, "dom0 panic/crash": {"crashes"}}
@@ -28,6 +34,12 @@ def row_differences(answer: dict, expected: dict) -> list[str]:
     """Judged fields of one vector row in which the answer differs."""
     wrong = [key for key in JUDGED if key in expected and answer.get(key) != expected[key]]
     return wrong + [key for key in SAID_BY_ABSENCE if key not in expected and key in answer]
+
+
+def tree_differences(row: dict) -> list[str]:
+    """Judged fields of one row of tree operations in which the replay differs."""
+    answer = replay_row({key: value for key, value in row.items() if key != "out"}).get("out", {})
+    return [key for key in TREE_JUDGED if answer.get(key) != row["out"].get(key)]
 
 
 def boot_differences(answer: dict, expected: dict) -> list[str]:
@@ -103,6 +115,15 @@ def main() -> int:
             ["-"], "\n".join(json.dumps({k: v for k, v in r.items() if k != "out"}) for r in rows)
         )
         wrong_rows = [r["id"] for r, a in zip(rows, answers, strict=True) if row_differences(a, r["out"])]
+        total += len(wrong_rows)
+        print(
+            f"{path.name:34} {len(rows):>5} rows  {len(rows) - len(wrong_rows):>5} agree  {len(wrong_rows)} differ"
+        )
+        for row_id in wrong_rows:
+            print(f"    {row_id}")
+    for path in sorted(HERE.glob("vectors/tree-*.jsonl.xz")):
+        rows = vector_rows(path)
+        wrong_rows = [row["id"] for row in rows if tree_differences(row)]
         total += len(wrong_rows)
         print(
             f"{path.name:34} {len(rows):>5} rows  {len(rows) - len(wrong_rows):>5} agree  {len(wrong_rows)} differ"

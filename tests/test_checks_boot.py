@@ -5,6 +5,7 @@ import pytest
 from hosts import GIB, MIB, NVS, PC, RAM, RESERVED, Entry, pc, with_range
 from xenp2m.checks.stories import STORIES
 from xenp2m.findings import Outcome, Severity
+from xenp2m.frames import GEOMETRY_32
 from xenp2m.plan import make_plan
 
 IMAGE = {"kernel": (16 * MIB, 74 * MIB), "start_info": 74 * MIB, "pt": (74 * MIB + 4096, 75 * MIB)}
@@ -36,6 +37,10 @@ RAM_AT = (
     Entry(0x9000000, 0x7FFDC000, RAM),
 )
 
+THREAD = {"e820": (*PC[:3], Entry(0x100000, 2364 * MIB, RAM), Entry(2364 * MIB, 2600 * MIB, RESERVED)),
+          "nr_pages": 1024 * MIB >> 12, "max_res": 2364 * MIB >> 12, "extra": "contiguous"}  # fmt: skip
+FAR = (*PC, Entry(0xFD00000000, 0x10000000000, RESERVED))
+
 CASES = [
     # code, a host that has the finding, its neighbour that does not
     ("frames-remapped", pc(), pc(e820=None, dom="domU")),
@@ -60,6 +65,8 @@ CASES = [
     ("remap-beyond-p2m", pc(nr_pages=0x80000, max_res=0x40000, e820=WIDE, p2m_limit_gb=0), pc(nr_pages=0x80000, max_res=0x80000, e820=WIDE, p2m_limit_gb=0)),
     ("ram-without-page", pc(e820=TINY), pc(e820=TINY, max_res=GIB >> 12)),
     ("relocation-unaligned", pc(e820=RAM_AT, **IMAGE, **LIST), pc(e820=(*PC[:3], Entry(0x100000, 0x8000000, RAM), RAM_AT[-1]), **IMAGE, **LIST)),
+    ("identity-over-extra", pc("2.6.39", **THREAD, rules="seed"), pc("2.6.39", **THREAD)),
+    ("brk-exceeded", pc("2.6.39", e820=FAR, geometry=GEOMETRY_32), pc("3.18", e820=FAR, geometry=GEOMETRY_32)),
     ("mem-below-allocation", pc(mem_limit=GIB), pc(mem_limit=GIB + (97 << 12))),
 ]  # fmt: skip
 

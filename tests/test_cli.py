@@ -216,7 +216,7 @@ def test_bad_input_gets_one_line_and_status_2(xenp2m, data, hint, verb):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--kernel", "3.2"],
+        ["--kernel", "2.6.32"],
         ["--kernel", "new"],
         ["--dom0-mem", "lots"],
         ["--dom0-mem", "0512M,max:"],

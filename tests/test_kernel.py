@@ -8,6 +8,18 @@ from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.kernel import NEWEST, OLDEST, Release, Version
 
 EDGES = {
+    "era": [
+        ("2.6.39", "g1"), ("3.0.101", "g1"), ("3.1", "g1-3.1"), ("3.2", "g1b"), ("3.4.113", "g1b"), ("3.5", "g2"),
+        ("3.15.10", "g2"), ("3.16", "g2-3.16"), ("3.17.8", "g2-3.16"), ("3.18", "g2r"), ("3.19", "g3a"),
+        ("4.2.8", "g3a"), ("4.3", "g3"), ("7.3.4", "g3"),
+    ],
+    "p2m": [
+        ("2.6.39", "2.6.39"), ("3.4", "2.6.39"), ("3.5", "3.6"), ("3.6.11", "3.6"), ("3.7", "3.12"),
+        ("3.15", "3.12"), ("3.16", "3.16"), ("3.18", "3.18"), ("3.19", "linear-5.10"), ("5.11.4", "linear-5.12"),
+        ("5.12", "linear-5.12"), ("5.10.67", "linear"), ("5.15", "linear"), ("7.3.4", "linear"),
+    ],
+    "unusable": [("3.10", "hole"), ("3.11", "ram"), ("7.3.4", "ram")],
+    "fill": [("2.6.39", "aligned"), ("7.3.4", "aligned")],
     "leftover": [
         ("4.3", "discard"), ("4.14.336", "discard"), ("4.15", "unusable"), ("4.18.20", "unusable"),
         ("4.19", "unusable"), ("4.19.9", "unusable"), ("4.19.10", "discard"), ("4.20", "discard"), ("7.3.4", "discard"),
@@ -36,7 +48,7 @@ EDGES = {
         ("5.11.4", "fails"), ("5.12", "fails"), ("7.3.4", "fails"),
     ],
     "ibft": [("6.1.176", False), ("6.4.16", False), ("6.5", True), ("7.3.4", True)],
-    "e820_entries": [("4.3", 3200), ("7.3.4", 3200)],
+    "e820_entries": [("4.2.8", 320), ("4.3", 3200), ("7.3.4", 3200)],
 }  # fmt: skip
 
 versions = st.builds(Version, st.integers(0, 20), st.integers(0, 50), st.integers(0, 400))
@@ -60,7 +72,7 @@ def test_every_rule_has_edges():
 @given(versions)
 def test_every_version_has_rules_from_the_oldest_on(version):
     if version < OLDEST:
-        with pytest.raises(UnsupportedError, match=r"expected Linux 4\.3 or later"):
+        with pytest.raises(UnsupportedError, match=r"expected Linux 2\.6\.39 or later"):
             Release.of(version)
         return
     release = Release.of(version)
@@ -68,7 +80,7 @@ def test_every_version_has_rules_from_the_oldest_on(version):
     assert (release.nvs == "conflict") == (release.checks == "late")
 
 
-@pytest.mark.parametrize("text", ["4.2.99", "4.2", "3.18", "2.6.39.4"])
+@pytest.mark.parametrize("text", ["2.6.38", "2.6.37.6", "2.4", "1.0"])
 def test_older_kernels_are_not_modelled(text):
     with pytest.raises(UnsupportedError):
         of(text)

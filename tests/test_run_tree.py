@@ -123,3 +123,14 @@ def test_identity_ranges_at_every_boundary_of_a_toy(name):
             assert tree.runs() == runs(p2m), (start, end)
             assert tree.shape() == shape(p2m.tree), (start, end)
             assert tree.brk == p2m.pages.brk, (start, end)
+
+
+@given(st.integers(0, 60), st.sampled_from([1, -1]), st.integers(0, 30), st.integers(0, 30))
+def test_a_page_with_its_own_number_can_be_left_alone(offset, step, start, count):
+    geometry = Geometry(8, 4)
+    frames = Frames(Kind.MFN, offset, step)
+    tree = RunTree(RULES["3.6"], geometry)
+    tree.graft(30, frames)
+    tree.empty(start, start + count, keep_own=True)
+    kept = [pfn for low, high, f in tree.words.items(0, 30) if f.kind is Kind.MFN for pfn in range(low, high)]
+    assert kept == [p for p in range(30) if not start <= p < start + count or offset + step * p == p]

@@ -7,10 +7,12 @@ Integers are decimal. Byte ranges of the map are ``[start, end_exclusive, type]`
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xenp2m.e820 import Entry, type_number, validated
 from xenp2m.errors import InputError, shorten
+from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
 from xenp2m.host import UNLIMITED, Host
 from xenp2m.kernel import NEWEST, Release, Version
 
@@ -21,6 +23,11 @@ __all__ = ["host_of_row"]
 
 _ROW_KEYS = frozenset({"id", "kernel", "bits", "in", "out"})
 _IGNORED = frozenset({"cls", "name"})
+_TABLE_64, _TABLE_32 = 320, 131
+"""Ranges that the E820 table of kernels before 4.3 holds, by word size."""
+_NAMED_VERSIONS = {"g3a": "4.2"}
+"""Names that stand for versions: the era whose vectors follow no single release."""
+_NAMED_VARIANTS = {"aligned-fill": "fill=aligned", "unaligned-identity-fill": "fill=unaligned"}
 _LIMIT = 1 << 52
 """Bound of page counts and frame numbers: the frames of a 64-bit address space."""
 
@@ -59,9 +66,11 @@ def host_of_row(row: object, where: str) -> Host:
         fields = {k: v for k, v in row.items() if k not in {"id", "bits"}}
         version = fields.pop("kernel") if isinstance(fields.get("kernel"), str) else None
     _known(fields, _FIELDS | _IGNORED, where)
-    _bits(row.get("bits"), where, assumed)
     release = _release(version, fields.get("variant"), where, assumed)
-    return _host(fields, release, where, assumed)
+    geometry = _bits(row.get("bits"), release, where, assumed)
+    if geometry is GEOMETRY_32 and release.e820_entries == _TABLE_64:
+        release = replace(release, e820_entries=_TABLE_32)
+    return replace(_host(fields, release, where, assumed), geometry=geometry)
 
 
 def _known(fields: Mapping[str, Any], known: frozenset[str], where: str) -> None:
@@ -70,13 +79,15 @@ def _known(fields: Mapping[str, Any], known: frozenset[str], where: str) -> None
             raise InputError(where, f"no key but {', '.join(sorted(known))}", shorten(key))
 
 
-def _bits(bits: object, where: str, assumed: list[str]) -> None:
+def _bits(bits: object, release: Release, where: str, assumed: list[str]) -> Geometry:
     if bits is None:
-        assumed.append("bits 64")
+        assumed.insert(0, "bits 64")
+    elif bits == 32 and release.era != "g3":
+        return GEOMETRY_32
     elif bits != 64 or isinstance(bits, bool):
-        raise InputError(
-            f"{where}, bits", "64, the only word size of Linux 4.3 and later here", shorten(bits)
-        )
+        expected = "64, the only word size of Linux 4.3 and later here"
+        raise InputError(f"{where}, bits", expected if release.era == "g3" else "32 or 64", shorten(bits))
+    return GEOMETRY_64
 
 
 def _release(version: object, variant: object, where: str, assumed: list[str]) -> Release:
@@ -84,7 +95,8 @@ def _release(version: object, variant: object, where: str, assumed: list[str]) -
         assumed.append(f"kernel {NEWEST}")
         release = Release.of(NEWEST)
     else:
-        parsed = Version.parse(version) if isinstance(version, str) else None
+        text = _NAMED_VERSIONS.get(version, version) if isinstance(version, str) else None
+        parsed = Version.parse(text) if text is not None else None
         if parsed is None:
             raise InputError(f"{where}, kernel", "a Linux version such as 6.1", shorten(version))
         try:
@@ -95,7 +107,7 @@ def _release(version: object, variant: object, where: str, assumed: list[str]) -
         if not isinstance(variant, str):
             raise InputError(f"{where}, variant", "NAME=VALUE", shorten(variant))
         for part in variant.split(","):
-            release = release.vary(part, f"{where}, variant")
+            release = release.vary(_NAMED_VARIANTS.get(part, part), f"{where}, variant")
     return release
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.g3 import boot
+from xenp2m.boot.select import boot
 from xenp2m.checks.boot import boot_findings, outcome_of
 from xenp2m.reasons import Stretch, stretches
 

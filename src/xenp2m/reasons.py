@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -144,19 +144,15 @@ class _Reasons:
 
     def _between(self, start: int, end: int) -> Iterator[Entry]:
         """Entries of the host's map that touch PFNs ``[start, end)``."""
-        for entry in self._entries[max(0, bisect_right(self._starts, start) - 2) :]:
-            if pfn_down(entry.start) >= end:
-                return
-            if pfn_up(entry.end) > start:
-                yield entry
+        first = max(0, bisect_right(self._starts, start) - 2)
+        for index in range(first, bisect_left(self._starts, end)):
+            if pfn_up(self._entries[index].end) > start:
+                yield self._entries[index]
 
     def _moved_from(self, start: int, end: int) -> int:
-        pages = 0
-        for move in self._moves[max(0, bisect_right(self._sources, start) - 1) :]:
-            if move.source >= end:
-                break
-            pages += max(0, min(move.source + move.size, end) - max(move.source, start))
-        return pages
+        first = max(0, bisect_right(self._sources, start) - 1)
+        moves = (self._moves[index] for index in range(first, bisect_left(self._sources, end)))
+        return sum(max(0, min(m.source + m.size, end) - max(m.source, start)) for m in moves)
 
 
 def _count(pages: int) -> str:

@@ -15,7 +15,6 @@ from xenp2m.boot.layout import Bug, BugError, Layout
 from xenp2m.boot.linear_list import LinearList
 from xenp2m.boot.remap import TargetScan, cut_shared, find_holes, pages_below, plan_hole, shared_pages
 from xenp2m.e820 import ISA_END, ISA_START, RAM, RESERVED, UNUSABLE, Entry, sanitize
-from xenp2m.extents import union
 from xenp2m.frames import PAGE_SHIFT, pfn_down
 
 if TYPE_CHECKING:
@@ -101,8 +100,10 @@ def _plan_holes(host: Host, layout: Layout) -> None:
             start = move.source + move.size
         end = min(end, host.ini_pages)
         if start < end:
-            layout.freed = union([*layout.freed, (start, end)])
             layout.released += end - start
+            if layout.freed and start <= layout.freed[-1][1]:
+                start = layout.freed.pop()[0]
+            layout.freed.append((start, end))
 
 
 def _build_list(host: Host, layout: Layout, guest: GuestMap) -> None:

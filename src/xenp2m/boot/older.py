@@ -191,9 +191,10 @@ def finish_map(layout: Layout, guest: GuestMap) -> None:
 def place_extra(layout: Layout, tree: RunTree, guest: ByteGuestMap) -> None:
     """Make the frames of the extra regions missing (3.2 to 3.18).
 
-    A frame that reads as identity is left alone, with a warning in the kernel's log.
+    A frame that reads as its own number is left alone, with a warning in the kernel's log: identity,
+    or an ordinary page that happens to have it.
     """
     for start, end in guest.placed:
-        tree.empty(start >> PAGE_SHIFT, end >> PAGE_SHIFT)
+        tree.empty(start >> PAGE_SHIFT, end >> PAGE_SHIFT, keep_own=True)
     layout.extra_bytes = layout.extra_bytes_early = guest.regions
     layout.extra = layout.extra_early = [(pfn_up(start), pfn_down(end)) for start, end in guest.regions]

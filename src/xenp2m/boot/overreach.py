@@ -30,8 +30,11 @@ class OverReach(NamedTuple):
 
 
 def over_reach(layout: Layout) -> OverReach | None:
-    """What of the extra memory is identity; None where nothing is, as it should be."""
-    if layout.runs is None or not layout.extra:
+    """What of the extra memory is identity; None where nothing is, as it should be.
+
+    Only a tree can over-reach: a linear list keeps every frame to itself.
+    """
+    if layout.runs is None or layout.shape is None or not layout.extra:
         return None
     wrong = intersect(layout.extra, [(r.start, r.end) for r in layout.runs if r.kind is Kind.IDENTITY])
     if not wrong:

@@ -37,6 +37,13 @@ class Frames(NamedTuple):
     offset: int = 0
     step: int = 0
 
+    def own(self, start: int, end: int) -> Range:
+        """The PFNs within ``[start, end)`` whose MFN is the same number; an empty range for none."""
+        if self.step == 1:
+            return (start, end) if self.offset == 0 else (start, start)
+        pfn, odd = divmod(self.offset, 2)
+        return (pfn, pfn + 1) if start <= pfn < end and not odd else (start, start)
+
     def moved(self, by: int) -> Frames:
         """The same frames behind PFNs that are `by` higher."""
         return self._replace(offset=self.offset - by * self.step)
@@ -93,10 +100,11 @@ class RunTree:
                 return True
         return False
 
-    def empty(self, start: int, end: int) -> None:
+    def empty(self, start: int, end: int, *, keep_own: bool = False) -> None:
         """Store INVALID in every entry that holds an MFN; shared identity pages hide the store.
 
-        Under the rules of void identity what is to be missing needs pages, and gets them.
+        With `keep_own` entries whose MFN is their own PFN are left alone. Under the rules of void
+        identity what is to be missing needs pages, and gets them.
         """
         if self.rules.void_identity:
             for low, high, kind in self.leaves.items(
@@ -105,8 +113,12 @@ class RunTree:
                 if kind == "I":
                     self._new_leaves(low, high)
             self.words.assign(start, end, MISSING)
-        for low, high in self.reads(start, end, Kind.MFN):
-            self.words.assign(low, high, MISSING)
+        for low, high, frames in self.words.items(start, end):
+            if frames.kind is not Kind.MFN:
+                continue
+            own = frames.own(low, high) if keep_own else (low, low)
+            self.words.assign(low, own[0], MISSING)
+            self.words.assign(own[1], high, MISSING)
 
     def set_identity(self, start: int, end: int) -> None:
         """``set_phys_range_identity``: see `xenp2m.model.range_identity`."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.boot.conflicts import builder_objects
+from xenp2m.boot.overreach import over_reach
 from xenp2m.checks.stories import STORIES
 from xenp2m.e820 import RAM, has_whole_page, type_name
 from xenp2m.extents import subtract
 from xenp2m.findings import Finding, Outcome
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, page_up, pfn_down, pfn_up
+from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -263,8 +265,30 @@ def _conflict(host: Host, layout: Layout, text: str) -> Iterator[Finding]:
     )
 
 
+def _over_reach(host: Host, layout: Layout) -> Iterator[Finding]:
+    found = over_reach(layout)
+    if found is not None:
+        pages = sum(end - start for start, end in found.identity)
+        yield Finding(
+            STORIES["identity-over-extra"],
+            f"{_frames(pages)} of extra memory are identity, the first at PFN {found.bug_pfn:#x}",
+            f"the balloon stops dom0 with a BUG after {_mib(found.filled)}",
+            tuple(found.identity[:_SHOWN_PFNS]),
+            Outcome.CRASHES,
+        )
+
+
+def _brk(host: Host, layout: Layout) -> Iterator[Finding]:
+    if layout.brk_pages is None:
+        return
+    reserved = RULES[host.release.p2m].reservation.pages(host.geometry)
+    if layout.brk_pages > reserved:
+        what = f"{layout.brk_pages:,} pages from extend_brk, {reserved:,} reserved"
+        yield Finding(STORIES["brk-exceeded"], what, "a BUG in extend_brk unless others left room")
+
+
 _CHECKS: tuple[Callable[[Host, Layout], Iterator[Finding]], ...] = (
-    _bug, _subpage, _overflow, _unaligned, _mem,
+    _bug, _over_reach, _subpage, _overflow, _unaligned, _mem,
     _released, _capped, _regions, _swapped, _relocated,
-    _remapped, _ibft, _leftover,
+    _remapped, _ibft, _leftover, _brk,
 )  # fmt: skip

@@ -49,10 +49,10 @@ _NOTES = (
         "leftover-unusable",
         Severity.NOTE,
         "Host RAM that dom0 shows as unusable",
-        """Linux 4.15 to 4.19.9 lists the RAM that dom0 does not get as "unusable". It is not bad memory: it
-        belongs to other domains.""",
+        """Linux before 4.3, and again 4.15 to 4.19.9, lists the RAM that dom0 does not get as "unusable".
+        It is not bad memory: it belongs to other domains.""",
         "Nothing to do.",
-        f"xen_memory_setup, {_SETUP}, 4.15 (b3cf8528bb21), reverted in 4.20 and 4.19.10 (123664101aa2)",
+        f"xen_memory_setup, {_SETUP}, to 4.2; 4.15 (b3cf8528bb21), reverted in 4.20, 4.19.10 (123664101aa2)",
     ),
     _story(
         "p2m-relocated",
@@ -249,4 +249,31 @@ _ERRORS = (
     ),
 )
 
-STORIES: dict[str, Story] = {story.code: story for story in (*_NOTES, *_WARNINGS, *_ERRORS)}
+_OLDER = (
+    _story(
+        "identity-over-extra",
+        Severity.ERROR,
+        "Identity reaches into memory that the balloon fills",
+        """Frames of extra memory read as identity, as if devices were there: an identity range was rounded
+        out to a whole page of the P2M tree, 1 GiB or 2 MiB (4 GiB or 4 MiB on 32 bits). When the balloon
+        comes to the first of them the kernel stops with BUG_ON(phys_to_machine_mapping_valid(pfn)). With
+        extra memory behind the whole map, as 2.6.37 and later place it, this takes a map that ends inside
+        a GiB; with memory right behind the allocation it takes any hole that does not begin on a
+        boundary. The series was changed before it landed: pages are made for the edges of each range.""",
+        "Let max in dom0_mem= end before the GiB in which the hole begins, or use a kernel as it landed.",
+        "set_phys_to_machine of the series of 30 December 2010; mended as f4cec35b0d4b, 2.6.39",
+    ),
+    _story(
+        "brk-exceeded",
+        Severity.WARNING,
+        "The P2M tree needs more early pages than were set aside",
+        """The pages of the tree come out of an area whose size was fixed when the kernel was built. This
+        boot takes more of them than p2m.c reserves; once what others reserved and do not use is gone,
+        extend_brk stops the kernel with a BUG. A 32-bit kernel with a map that reaches far up is the
+        common case.""",
+        "Use a 64-bit kernel, or 3.16 and later, which share one page for every GiB of identity.",
+        "RESERVE_BRK in arch/x86/xen/p2m.c, 2.6.39 to 3.18",
+    ),
+)
+
+STORIES: dict[str, Story] = {story.code: story for story in (*_NOTES, *_WARNINGS, *_ERRORS, *_OLDER)}

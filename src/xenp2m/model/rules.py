@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
 from xenp2m.model.alloc import BrkReservation
 
 __all__ = ["RULES", "Edges", "Rules"]

@@ -49,8 +49,7 @@ def word_runs(geometry: Geometry, base: int, words: Words, by_value: bool = Fals
     Yields:
         Ascending runs without gap. They may still continue each other: see `extents.coalesce`.
     """
-    kinds = np.zeros(len(words), np.int8)
-    numbers = words.astype(np.int64) if geometry.word < 8 else words
+    kinds, numbers = np.zeros(len(words), np.int8), words
     flags = words.dtype.type(geometry.foreign_bit | geometry.identity_bit)
     if by_value or ((words & flags) != 0).any():
         kinds, numbers = _classify(geometry, base, words, by_value)
@@ -74,7 +73,7 @@ def _classify(
     if by_value:
         kinds[words == pfns] = 1
     kinds[words == words.dtype.type(geometry.invalid)] = 4
-    return kinds, numbers.astype(np.int64) if geometry.word < 8 else numbers
+    return kinds, numbers
 
 
 _KINDS = (Kind.MFN, Kind.IDENTITY, Kind.FOREIGN, Kind.OTHER, Kind.MISSING)
@@ -82,13 +81,13 @@ _KINDS = (Kind.MFN, Kind.IDENTITY, Kind.FOREIGN, Kind.OTHER, Kind.MISSING)
 
 def _kind_runs(base: int, kinds: NDArray[np.int8], numbers: NDArray[Any]) -> Iterator[Run]:
     """Runs of one kind and, where it has numbers, of one step."""
-    steps = (numbers[1:] - numbers[:-1]).astype(np.int64)
-    steps[(steps != 1) & (steps != -1)] = 0
-    plain = (kinds == 1) | (kinds == 4)
-    steps[plain[1:]] = 1
-    steps[kinds[1:] != kinds[:-1]] = 0
-    joins = np.zeros(len(kinds), np.int64)
-    joins[:-1] = steps
+    differences = numbers[1:] - numbers[:-1]  # unsigned: a step down wraps
+    joins = np.zeros(len(kinds), np.int8)
+    joins[:-1] = differences == 1
+    joins[:-1] -= differences == np.iinfo(numbers.dtype).max
+    if kinds.any():
+        joins[:-1][((kinds == 1) | (kinds == 4))[1:]] = 1
+        joins[:-1][kinds[1:] != kinds[:-1]] = 0
     start, count = 0, len(kinds)
     for first, end, step in _segments(joins):
         if step == 0:
@@ -125,52 +124,45 @@ def _pieces(p2m: PhysToMachine | LinearP2M) -> Iterator[Run]:
     waiting: list[NDArray[Any]] = []
     base = 0
     for first, end, leaves in _leaf_ranges(p2m.tree):
-        if leaves is not None:
+        if not isinstance(leaves, Kind):
             base = base if waiting else first * entries
             waiting.append(leaves)
             continue
         if waiting:
-            yield from _read(p2m, base, np.concatenate(waiting))
+            yield from _read(p2m, base, waiting)
             waiting = []
-        yield Run(first * entries, end * entries, Kind.MISSING)
+        yield Run(first * entries, end * entries, leaves)
     if waiting:
-        yield from _read(p2m, base, np.concatenate(waiting))
+        yield from _read(p2m, base, waiting)
 
 
-def _leaf_ranges(tree: Tree) -> Iterator[tuple[int, int, NDArray[Any] | None]]:
-    """Ranges of leaf places: missing throughout (None), or with the rows that have to be read.
+def _leaf_ranges(tree: Tree) -> Iterator[tuple[int, int, Kind | NDArray[Any]]]:
+    """Ranges of leaf places: what they are throughout, or the rows that have to be read.
 
-    Shared mid pages come as one range. A shared missing leaf that was overwritten has to be read.
+    A shared missing leaf that was overwritten has to be read.
     """
     entries = tree.geometry.entries
     clean = bool((tree.leaves.rows[MISSING] == tree.geometry.invalid).all())
-    void = clean and bool((tree.mids.rows[MISSING] == MISSING).all())
     for first, end, row in _segments(tree.top):
-        if row == MISSING and void:
-            yield first * entries, end * entries, None
-            continue
         mid = tree.mids.rows[row]
-        parts = [
-            (low, high, None if missing and clean else mid[low:high])
-            for low, high, missing in _segments(mid == MISSING)
-        ]
+        parts: list[tuple[int, int, Kind | NDArray[Any]]] = []
+        for low, high, what in _segments(np.minimum(mid, FIRST)):
+            if what == IDENTITY:
+                parts.append((low, high, Kind.IDENTITY))
+            else:
+                parts.append((low, high, Kind.MISSING if what == MISSING and clean else mid[low:high]))
+        if len(parts) == 1 and isinstance(parts[0][2], Kind):
+            yield first * entries, end * entries, parts[0][2]
+            continue
         for start in range(first * entries, end * entries, entries):
             for low, high, leaves in parts:
                 yield start + low, start + high, leaves
 
 
-def _read(p2m: PhysToMachine | LinearP2M, base: int, leaves: NDArray[Any]) -> Iterator[Run]:
-    """Runs behind leaf pages that follow each other from PFN `base` on."""
-    entries = p2m.geometry.entries
-    position = base
-    for first, end, shared in _segments(leaves == IDENTITY):
-        count = (end - first) * entries
-        if shared:
-            yield Run(position, position + count, Kind.IDENTITY)
-        else:
-            words = p2m.tree.leaves.rows[leaves[first:end]].reshape(-1)
-            yield from word_runs(p2m.geometry, position, words, p2m.rules.by_value)
-        position += count
+def _read(p2m: PhysToMachine | LinearP2M, base: int, leaves: list[NDArray[Any]]) -> Iterator[Run]:
+    """Runs behind private leaf pages that follow each other from PFN `base` on."""
+    words = p2m.tree.leaves.rows[np.concatenate(leaves)].reshape(-1)
+    return word_runs(p2m.geometry, base, words, p2m.rules.by_value)
 
 
 _ALL = "MILlBR"

@@ -109,6 +109,7 @@ class Tree:
         self.top: Rows = np.full(geometry.entries if tops is None else tops, void, np.int32)
         self.list_leaves = 0
         self._directory: Rows | None = None
+        self._flat_offsets: NDArray[np.int64] | None = None
 
     def index(self, pfn: int) -> tuple[int, int, int]:
         """Top, mid and leaf index of `pfn`, which must lie in the tree."""
@@ -176,6 +177,12 @@ class Tree:
             self._directory = np.ascontiguousarray(self.mids.rows[self.top].reshape(-1))
         return self._directory
 
+    def _offsets(self) -> NDArray[np.int64]:
+        """`directory` as offsets into the flat leaf pool."""
+        if self._flat_offsets is None or self._directory is None:
+            self._flat_offsets = self.directory().astype(np.int64) * self.geometry.entries
+        return self._flat_offsets
+
     def gather(self, pfns: NDArray[np.int64], identity_bit: int) -> Words:
         """Read many entries: the bulk form of a lookup.
 
@@ -187,22 +194,24 @@ class Tree:
             One word per PFN. Two gathers per entry, in pieces that fit a cache.
         """
         entries = self.geometry.entries
-        directory, flat = self.directory(), self.leaves.rows.reshape(-1)
+        flat = self.leaves.rows.reshape(-1)
         words: Words = np.empty(len(pfns), flat.dtype)
-        shift = entries.bit_length() - 1 if entries & (entries - 1) == 0 else None
+        # pages of a power of two: shifts and masks, in buffers that stay in the cache
+        shift = entries.bit_length() - 1 if entries & (entries - 1) == 0 else 0
+        offsets = self._offsets()
+        place, base = np.empty(_CHUNK, np.int64), np.empty(_CHUNK, np.int64)
         for start in range(0, len(pfns), _CHUNK):
             part = pfns[start : start + _CHUNK]
-            out = words[start : start + _CHUNK]
-            if shift is not None:
-                rows = np.take(directory, part >> shift)
-                place = np.bitwise_or(rows.astype(np.int64) << shift, part & (entries - 1))
-            else:
-                rows = np.take(directory, part // entries)
-                place = rows.astype(np.int64) * entries + part % entries
-            np.take(flat, place, out=out, mode="clip")
-            shared = rows == IDENTITY
+            out, at, low = words[start : start + _CHUNK], place[: len(part)], base[: len(part)]
+            np.right_shift(part, shift, out=at) if shift else np.floor_divide(part, entries, out=at)
+            np.take(offsets, at, out=low, mode="clip")
+            np.bitwise_and(part, entries - 1, out=at) if shift else np.remainder(part, entries, out=at)
+            np.add(at, low, out=at)
+            np.take(flat, at, out=out, mode="clip")
+            shared = low == IDENTITY * entries
             if shared.any():
-                out[shared] = part[shared].astype(flat.dtype) | flat.dtype.type(identity_bit)
+                np.bitwise_or(part, identity_bit, out=at)
+                np.copyto(out, at, where=shared, casting="unsafe")
         return words
 
     def scribbled(self) -> list[tuple[str, int, int]]:

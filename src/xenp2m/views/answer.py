@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xenp2m.boot.select import ERAS
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind
 
 if TYPE_CHECKING:
@@ -27,31 +28,39 @@ def answer(plan: Plan, row_id: object) -> dict[str, Any]:
     result: dict[str, Any] = {"id": row_id, "schema": SCHEMA, "kernel": str(plan.host.release.version)}
     if layout.e820 is not None:
         result["e820"] = [list(entry) for entry in layout.e820]
-        result["extra_early"] = _bytes(layout.extra_early or ())
+        result["extra_early"] = _regions(layout.extra_bytes_early, layout.extra_early)
     for move in layout.relocations:
         moved = [move.target, move.size // PAGE_SIZE] if move.what == "p2m" else move.target
         result[f"{move.what}_moved"] = moved
     if layout.runs is not None:
         result |= {
-            "extra": _bytes(layout.extra or ()),
+            "extra": _regions(layout.extra_bytes, layout.extra),
             "released": layout.released,
             "freed": [list(r) for r in layout.freed],
-            "populated": [],
+            "populated": [list(r) for r in layout.populated],
             "remapped": layout.remapped,
             "p2m": [run_object(run) for run in layout.runs],
-            "p2m_end": layout.p2m_size,
+            "p2m_end": layout.p2m_size if layout.p2m_end is None else layout.p2m_end,
             "shared_max_pfn": layout.shared_max_pfn,
-            "p2m_size": layout.p2m_size,
-            "alloc_p2m_pages": layout.alloc_p2m_pages,
         }
+        if layout.shape is None:
+            result |= {"p2m_size": layout.p2m_size, "alloc_p2m_pages": layout.alloc_p2m_pages}
+        else:
+            result |= {"brk_pages": layout.brk_pages, "struct": layout.shape}
     if layout.bug is not None:
         result |= {"bug": layout.bug.code, "phase": layout.bug.phase}
         if layout.bug.console is not None:
             result["console"] = layout.bug.console
+    result["verified"] = ERAS[plan.host.release.era].verified
     result["assumed"] = list(plan.host.assumed)
     result["findings"] = [finding_object(finding) for finding in plan.findings]
     result["outcome"] = str(plan.outcome)
     return result
+
+
+def _regions(exact: Iterable[Range] | None, frames: Iterable[Range] | None) -> list[list[int]]:
+    """Regions in bytes: as the kernel kept them, or by frames in the eras that count these."""
+    return _bytes(frames or ()) if exact is None else [list(region) for region in exact]
 
 
 def run_object(run: Run) -> list[int | str]:
