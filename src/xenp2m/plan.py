@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from xenp2m.boot.select import boot
 from xenp2m.checks.boot import boot_findings, outcome_of
+from xenp2m.frames import Kind
+from xenp2m.model.rules import RULES
 from xenp2m.reasons import Stretch, stretches
 
 if TYPE_CHECKING:
@@ -48,7 +50,15 @@ class Plan:
         """The final map; None where the kernel stops before it has one."""
         from xenp2m.p2m import P2M
 
-        return None if self.layout.runs is None else P2M(self.layout.runs, geometry=self.host.geometry)
+        if self.layout.runs is None:
+            return None
+        return P2M(self.layout.runs, geometry=self.host.geometry, beyond=self.beyond)
+
+    @property
+    def beyond(self) -> Kind:
+        """What PFNs past the end of the map are: missing in the trees up to 3.15, identity since."""
+        rules = RULES.get(self.host.rules or self.host.release.p2m)
+        return Kind.MISSING if rules is not None and not rules.beyond_identity else Kind.IDENTITY
 
     @cached_property
     def stretches(self) -> list[Stretch]:

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from xenp2m.e820 import RAM, type_name
+from xenp2m.e820 import RAM, UNUSABLE, type_name
 from xenp2m.extents import intersect, subtract
 from xenp2m.frames import Kind, pfn_down, pfn_up
 
@@ -90,8 +90,12 @@ class _Reasons:
         self._entries: list[Entry] = layout.host_map
         self._starts = [pfn_down(entry.start) for entry in layout.host_map]
         self._extra = layout.extra or []
+        self._populated = layout.populated
+        self._freed = layout.freed
+        self._end_of_map = max((pfn_down(e.end) for e in layout.host_map), default=0)
         edges = {
             host.nr_pages,
+            *(edge for part in layout.populated for edge in part),
             *(e for g in self._groups for e in g[0]),
             *(e for s in self._swaps for e in s[0]),
         }
@@ -113,12 +117,21 @@ class _Reasons:
             return self._why_mfn(start)
         if intersect([(start, end)], self._extra):
             return "extra memory: room for the balloon"
-        return "nothing: the unused end of the builder's list"
+        if start >= self._end_of_map:
+            return "nothing: behind the map"
+        if intersect([(start, end)], self._freed):
+            return "given back to the hypervisor"
+        if any(entry.type in (RAM, UNUSABLE) for entry in self._between(start, end)):
+            return "host RAM that is not dom0's"
+        return "no memory"
 
     def _why_mfn(self, start: int) -> str:
         index = bisect_right(self._targets, start) - 1
         if index >= 0 and start < self._groups[index][0][1]:
             return _why_moved(self._groups[index][1])
+        for low, high in self._populated:
+            if low <= start < high:
+                return "fresh frames in place of those given back"
         for (low, high), entry in self._swaps:
             if low <= start < high:
                 return f"the frames of ACPI NVS {entry.start:#x}-{entry.end - 1:#x}"
@@ -140,7 +153,10 @@ class _Reasons:
         if ram:
             words["host RAM that is not dom0's" if self._host.is_dom0 else "RAM beyond the limit"] = None
         moved = self._moved_from(start, end)
-        return ", ".join(words) + (f"; its {_count(moved)} moved up" if moved else "")
+        freed = sum(high - low for low, high in intersect([(start, end)], self._freed))
+        went = f"; its {_count(moved)} moved up" if moved else ""
+        went += f"; {_count(freed)} given back" if freed else ""
+        return ", ".join(words) + went
 
     def _between(self, start: int, end: int) -> Iterator[Entry]:
         """Entries of the host's map that touch PFNs ``[start, end)``."""

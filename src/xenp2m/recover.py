@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from xenp2m.dom0_mem import estimate_available, from_command_line
 from xenp2m.e820 import ISA_END, ISA_START, RAM, sanitize, validated
 from xenp2m.errors import InputError, UnsupportedError
-from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
+from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
 from xenp2m.host import UNLIMITED, Host
 from xenp2m.hypervisor import Devices, machine_memory_map
 from xenp2m.kernel import NEWEST, Release, Version
-from xenp2m.options import Options, pages_of_dom0_mem
+from xenp2m.model.rules import RULES
+from xenp2m.options import Options, checked_era, pages_of_dom0_mem
 
 if TYPE_CHECKING:
     from xenp2m.consolefacts import Log
@@ -100,12 +101,13 @@ class _Recovery:
         release = self._release()
         base = self._log.dom0_alloc[0] >> PAGE_SHIFT if self._log.dom0_alloc else 1 << 20
         limit, ibft = self._options.limit_gb(), self._options.has_ibft()
-        if limit is None:
+        if limit is None and release.p2m not in RULES:
             self._assumed.append("memory hotplug up to 512 GiB")
         if ibft is None and release.ibft and not self._domu:
             self._assumed.append("CONFIG_ISCSI_IBFT_FIND=y")
         self._assumed.append(f"MFNs ascend from {base:#x}")
         objects = self._objects(nr_pages)
+        bits = self._options.bits or self._log.dom0_kernel_bits or 64
         host = Host(
             release=release,
             nr_pages=nr_pages,
@@ -116,10 +118,13 @@ class _Recovery:
             p2m_limit_gb=512 if limit is None else limit,
             ibft=not self._domu and (release.ibft if ibft is None else ibft),
             mem_limit=self._mem_limit(),
+            rules=self._options.rules,
+            extra=self._options.extra or "behind",
+            geometry=GEOMETRY_32 if bits == 32 else GEOMETRY_64,
             assumed=tuple(self._assumed),
             **objects,  # type: ignore[arg-type]
         )
-        return host, self._title(host)
+        return checked_era(host), self._title(host)
 
     def _refuse(self) -> None:
         log, name = self._log, self._log.name
@@ -128,8 +133,6 @@ class _Recovery:
         if log.guest_kind in ("pvh", "hvm"):
             kind = {"pvh": "PVH", "hvm": "HVM"}[log.guest_kind]
             raise UnsupportedError(name, "a PV guest", f"a {kind} guest: Xen keeps its P2M, it has no PV P2M")
-        if log.dom0_kernel_bits == 32:
-            raise UnsupportedError(name, "a 64-bit PV kernel", "a 32-bit one")
 
     def _host_map(self) -> tuple[Entry, ...] | None:
         """The best map of the log, with what it stands for named."""
@@ -338,6 +341,8 @@ class _Recovery:
     def _title(self, host: Host) -> str:
         parts = [f"Xen {self._xen}"] if self._xen else []
         parts += [f"Linux {host.release.version}", f"PV {host.dom}"]
+        if host.rules is not None:
+            parts[-2] += f" with the rules {host.rules}"
         meaning = from_command_line(self._log.xen_cmdline or "", self._xen)
         said = self._options.dom0_mem or ",".join(meaning.options)
         if said:

@@ -47,6 +47,12 @@ def _frames(pages: int) -> str:
     return f"{pages:,} frame{'s' * (pages != 1)}"
 
 
+def _pfns(ranges: list[Range]) -> str:
+    """PFN ranges, the first three of many."""
+    text = ", ".join(f"PFNs {start:#x} - {end:#x} ({start}, {end})" for start, end in ranges[:3])
+    return text + (" and more" if len(ranges) > 3 else "")
+
+
 def _span(start: int, end: int) -> str:
     """A byte range as the field writes it: inclusive."""
     return f"{start:#x}-{end - 1:#x}"
@@ -271,11 +277,18 @@ def _over_reach(host: Host, layout: Layout) -> Iterator[Finding]:
         pages = sum(end - start for start, end in found.identity)
         yield Finding(
             STORIES["identity-over-extra"],
-            f"{_frames(pages)} of extra memory are identity, the first at PFN {found.bug_pfn:#x}",
-            f"the balloon stops dom0 with a BUG after {_mib(found.filled)}",
+            f"{_frames(pages)} of extra memory are identity: {_pfns(found.identity)}",
+            f"the balloon stops dom0 with a BUG at PFN {found.bug_pfn:#x}, after {_mib(found.filled)}",
             tuple(found.identity[:_SHOWN_PFNS]),
             Outcome.CRASHES,
         )
+
+
+def _premise(host: Host, layout: Layout) -> Iterator[Finding]:
+    if host.extra == "contiguous":
+        start, end = (layout.extra or [(host.nr_pages, host.nr_pages)])[0]
+        what = f"extra memory at {_pfns([(start, end)])}, right behind the allocation"
+        yield Finding(STORIES["extra-contiguous"], what, pfns=((start, end),))
 
 
 def _brk(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -290,5 +303,5 @@ def _brk(host: Host, layout: Layout) -> Iterator[Finding]:
 _CHECKS: tuple[Callable[[Host, Layout], Iterator[Finding]], ...] = (
     _bug, _over_reach, _subpage, _overflow, _unaligned, _mem,
     _released, _capped, _regions, _swapped, _relocated,
-    _remapped, _ibft, _leftover, _brk,
+    _remapped, _ibft, _leftover, _brk, _premise,
 )  # fmt: skip

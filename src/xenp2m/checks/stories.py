@@ -264,6 +264,18 @@ _OLDER = (
         "set_phys_to_machine of the series of 30 December 2010; mended as f4cec35b0d4b, 2.6.39",
     ),
     _story(
+        "extra-contiguous",
+        Severity.NOTE,
+        "Extra memory follows the allocation: the premise of the thread of 2011",
+        """The thread takes it that the balloon fills the PFNs right behind the initial allocation. Since
+        2.6.37 extra memory lies behind the whole map, at 4 GiB or above on 64 bits, so this very BUG needs
+        an extra region that begins inside the last GiB with identity in it: a map that ends inside a GiB,
+        such as at 0xfec01000. From 3.2 on extra memory lies in RAM entries of the map, where the premise
+        would hold again; by then pages are made for the edges of each identity range.""",
+        "Leave --extra away for what the kernel does.",
+        "xen_memory_setup, arch/x86/xen/setup.c, 2.6.37 (36bc251b87f8); xen-devel, 4 January 2011",
+    ),
+    _story(
         "brk-exceeded",
         Severity.WARNING,
         "The P2M tree needs more early pages than were set aside",

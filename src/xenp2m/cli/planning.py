@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["host_options", "options_of"]
 
+
+def _whole(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """The number that a choice stands for."""
+    return None if value is None else int(value)
+
+
 _HOST_OPTIONS = (
     click.option("--dom0-mem", metavar="VALUE", help="Plan with this dom0_mem= instead of the log's."),
     click.option("--kernel", type=VERSION, help="Linux version. [default: the log's, else the newest known]"),
@@ -31,6 +37,10 @@ _HOST_OPTIONS = (
                  help="CONFIG_XEN_MEMORY_HOTPLUG_LIMIT; 0 without memory hotplug. [default: 512]"),
     click.option("--kernel-config", metavar="FILE",
                  help="The kernel's .config: version, hotplug limit, iBFT, E820 table."),
+    click.option("--rules", metavar="NAME", help="How the P2M is edited (up to 3.18): seed, seed-bit, 2.6.39, 3.12 ..."),
+    click.option("--extra", type=click.Choice(["behind", "contiguous"]),
+                 help="Where extra memory lies up to 3.1: behind the map, or behind the allocation."),
+    click.option("--bits", type=click.Choice(["64", "32"]), callback=_whole, help="Word size of the kernel."),
     click.option("--mem", "mem_limit", type=ADDRESS, help="mem= on Linux' own command line."),
     click.option("--image", type=SPAN, help="The kernel image, _text to _end."),
     click.option("--start-info", type=ADDRESS, help="The start info page."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xenp2m.boot.select import ERAS
 from xenp2m.e820 import type_name
 from xenp2m.findings import Outcome, Severity
 from xenp2m.frames import PAGE_SIZE, Kind
@@ -64,7 +65,8 @@ def plan_lines(
 def _shown_end(plan: Plan) -> int:
     """Where the strip ends: behind the last memory or device below 512 GiB that anything is known of."""
     layout = plan.layout
-    memory = [run.end for run in layout.runs or () if run.kind is not Kind.IDENTITY]
+    memory = [run.end for run in layout.runs or () if run.kind not in (Kind.IDENTITY, Kind.MISSING)]
+    memory += [end for _, end in layout.extra or ()]
     entries = [e.end // PAGE_SIZE for e in layout.host_map if e.type == 1]
     end = max([*memory, *entries, 1 << 18])
     unit = 1 << max(16, end.bit_length() - 3)
@@ -91,7 +93,9 @@ def _table(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[str]
     hidden = len(stretches) - len(shown)
     if hidden:
         yield f" … {plural(hidden, 'more row')} up to {stretches[-1].end:#x} (--verbose)"
-    yield paint(" frames are PFNs, the end is not included; above the last row everything is identity", "dim")
+    yield paint(
+        f" frames are PFNs, the end not included; above the last row all is {plan.beyond.value}", "dim"
+    )
 
 
 def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
@@ -103,14 +107,21 @@ def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
         extra = sum(end - start for start, end in layout.extra or ())
         parts.append(f"at most {size(host.nr_pages - layout.released + extra)}")
         parts.append(f"{layout.remapped:,} remapped, {layout.released:,} released")
-        pages = layout.alloc_p2m_pages
-        parts.append(f"the map itself: {plural(pages, 'page')}, {size(pages)}")
+        populated = sum(end - start for start, end in layout.populated)
+        if populated:
+            parts.append(f"{populated:,} populated anew")
+        pages = layout.alloc_p2m_pages if layout.brk_pages is None else layout.brk_pages
+        whose = "the map itself" if layout.brk_pages is None else "the tree, beside the builder's list"
+        parts.append(f"{whose}: {plural(pages, 'page')}, {size(pages)}")
     yield f" outcome: {word}"
     yield wrapped(" · ".join(parts), width)
 
 
 def _assumed(plan: Plan, width: int) -> Iterator[str]:
-    yield wrapped(f"assumed: {'; '.join(plan.host.assumed) or 'nothing'}", width, " ", "   ")
+    assumed = list(plan.host.assumed)
+    if not ERAS[plan.host.release.era].verified:
+        assumed.append("this era boots as its neighbours do: its own source was not compared")
+    yield wrapped(f"assumed: {'; '.join(assumed) or 'nothing'}", width, " ", "   ")
 
 
 def _findings(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[str]:

@@ -45,21 +45,18 @@ def tree_lines(
     yield from lines
 
 
-def _entry(entry: Sequence[Any], entries: int) -> Iterator[tuple[str, ...]]:
+def _entry(entry: Sequence[Any], entries: int) -> Iterator[tuple[str, str, str, str, str]]:
     top, end, mid = entry[:3]
     span = entries * entries
     if mid in _SHARED_MIDS:
         yield _indices(top, end), _SHARED_MIDS[mid], "", "", _pfns(top * span, end * span)
         return
+    own = "own page (brk)" if mid == "B" else "own page"
     for index, (low, high, letter) in enumerate(entry[3]):
-        first = ("", "") if index else (_indices(top, end), "own page (brk)" if mid == "B" else "own page")
+        name, page = ("", "") if index else (_indices(top, end), own)
         start = top * span
-        yield (
-            *first,
-            _indices(low, high),
-            _LEAVES.get(letter, letter),
-            _pfns(start + low * entries, start + high * entries),
-        )
+        pfns = _pfns(start + low * entries, start + high * entries)
+        yield name, page, _indices(low, high), _LEAVES.get(letter, letter), pfns
 
 
 def _indices(low: int, high: int) -> str:
