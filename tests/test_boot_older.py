@@ -137,6 +137,13 @@ def test_every_era_boots_the_threads_host(version, geometry):
     assert kinds[Kind.OTHER] == 0
 
 
+@pytest.mark.parametrize("version", ["2.6.39", "3.4", "3.6", "3.16", "3.18", "4.0"])
+def test_a_map_of_empty_entries_gives_no_traceback(version):
+    empty = (Entry(0, 0, 1), Entry(4096, 4096, 2))
+    layout = boot(Host(release=Release.of(Version.parse(version)), nr_pages=600, e820=empty))
+    assert sum(r.pages for r in layout.runs if r.kind is Kind.MFN) <= 600
+
+
 def test_rules_that_do_not_exist_are_refused():
     with pytest.raises(InputError, match="one of seed"):
         boot(thread_host(rules="seeds"))

@@ -18,6 +18,7 @@ from xenp2m.boot.older import (
     finish_map,
     grafted,
     host_map,
+    identity_behind,
     maximum_pages,
     place_extra,
     release,
@@ -58,7 +59,7 @@ def boot(host: Host) -> Layout:
     guest = ByteGuestMap(host.release, mem_end << PAGE_SHIFT, layout.extra_pages)
     guest.fill(layout.host_map)
     place_extra(layout, tree, guest)
-    tree.set_identity(pfn_down(layout.host_map[-1].end), host.geometry.max_p2m_pfn)
+    identity_behind(layout, tree)
     guest.add(Entry(ISA_START, ISA_END, RESERVED))
     finish_map(layout, guest)
     close_books(layout, tree, base if guest.end_pfn is None else guest.end_pfn)
