@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.layout import Layout, Move
+from xenp2m.boot.layout import BugError, Layout, Move
 from xenp2m.boot.older import (
     ByteGuestMap,
     clamp_extra,
@@ -50,8 +50,12 @@ def boot(host: Host) -> Layout:
     layout.max_pages = maximum_pages(host, layout.limit)
     layout.holes = find_holes(layout.host_map)
     last = base
-    for hole in layout.holes:
-        last = _empty_hole(layout, tree, hole, last)
+    try:
+        for hole in layout.holes:
+            last = _empty_hole(layout, tree, hole, last)
+    except BugError as stop:
+        layout.bug = stop.bug
+        return layout
     mem_end = max(base, min(layout.limit, last))
     extra = max(0, layout.max_pages - base) + layout.released
     layout.extra_pages = clamp_extra(host, mem_end, extra)
