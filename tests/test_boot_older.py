@@ -158,6 +158,20 @@ def test_a_map_of_empty_entries_gives_no_traceback(version):
     assert sum(r.pages for r in layout.runs if r.kind is Kind.MFN) <= 600
 
 
+@pytest.mark.parametrize(
+    ("version", "changes", "says"),
+    [
+        ("4.0", {"rules": "seed"}, "keeps a tree"),
+        ("6.1", {"rules": "3.18"}, "keeps a tree"),
+        ("3.6", {"extra": "contiguous"}, "one extra region"),
+        ("6.1", {"geometry": GEOMETRY_32}, "before 4.3"),
+    ],
+)
+def test_what_a_kernel_does_not_have_is_refused(version, changes, says):
+    with pytest.raises(InputError, match=says):
+        boot(replace(thread_host(version), **({"extra": "behind"} | changes)))
+
+
 def test_rules_that_do_not_exist_are_refused():
     with pytest.raises(InputError, match="one of seed"):
         boot(thread_host(rules="seeds"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xenp2m.dom0_mem import estimate_available, parse
 from xenp2m.e820 import RAM
 from xenp2m.errors import InputError
+from xenp2m.frames import GEOMETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,9 @@ class Options:
     Attributes:
         kernel: Linux version.
         variants: rules set by hand, ``NAME=VALUE``.
+        rules: how the P2M tree is edited, where not the kernel's own way.
+        extra: where kernels up to 3.1 put extra memory, ``behind`` or ``contiguous``.
+        bits: word size of the guest, 32 or 64.
         xen: hypervisor version.
         dom0_mem: a ``dom0_mem=`` value.
         nr_pages: initial pages.
@@ -45,6 +49,9 @@ class Options:
 
     kernel: Version | None = None
     variants: tuple[str, ...] = ()
+    rules: str | None = None
+    extra: str | None = None
+    bits: int | None = None
     xen: Version | None = None
     dom0_mem: str | None = None
     nr_pages: int | None = None
@@ -95,6 +102,9 @@ class Options:
             "ibft": self.has_ibft(),
             "p2m_limit_gb": self.limit_gb(),
             "mem_limit": self.mem_limit,
+            "rules": self.rules,
+            "extra": self.extra,
+            "geometry": GEOMETRIES[self.bits] if self.bits is not None else None,
             "kernel": self.image,
             "start_info": self.start_info,
             "pt": self.page_tables,
@@ -110,6 +120,8 @@ class Options:
             settled |= {"nr_pages", "max_res"}
         if self.version is not None:
             settled.add("kernel")
+        if self.bits is not None:
+            settled.add("bits")
         kept = tuple(line for line in host.assumed if line.split()[0] not in settled)
         changes = {name: value for name, value in said.items() if value is not None}
         return replace(host, release=self.varied(release), assumed=(*kept, *assumed), **changes)

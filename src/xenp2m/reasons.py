@@ -113,6 +113,8 @@ class _Reasons:
             return self._why_mfn(start)
         if intersect([(start, end)], self._extra):
             return "extra memory: room for the balloon"
+        if start >= -(-self._host.nr_pages // self._host.geometry.entries) * self._host.geometry.entries:
+            return "nothing: no RAM, no device that the map names"
         return "nothing: the unused end of the builder's list"
 
     def _why_mfn(self, start: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xenp2m.dom0_mem import estimate_available, from_command_line
 from xenp2m.e820 import ISA_END, ISA_START, RAM, sanitize, validated
 from xenp2m.errors import InputError, UnsupportedError
-from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
+from xenp2m.frames import GEOMETRIES, PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
 from xenp2m.host import UNLIMITED, Host
 from xenp2m.hypervisor import Devices, machine_memory_map
 from xenp2m.kernel import NEWEST, Release, Version
@@ -116,6 +116,9 @@ class _Recovery:
             p2m_limit_gb=512 if limit is None else limit,
             ibft=not self._domu and (release.ibft if ibft is None else ibft),
             mem_limit=self._mem_limit(),
+            rules=self._options.rules,
+            extra=self._options.extra or "behind",
+            geometry=GEOMETRIES[self._options.bits or 64],
             assumed=tuple(self._assumed),
             **objects,  # type: ignore[arg-type]
         )

@@ -21,6 +21,12 @@ _HOST_OPTIONS = (
     click.option("--kernel", type=VERSION, help="Linux version. [default: the log's, else the newest known]"),
     click.option("--variant", "variants", multiple=True, metavar="NAME=VALUE",
                  help="Set one rule of the kernel by hand, such as leftover=unusable or nvs=swap."),
+    click.option("--rules", metavar="NAME",
+                 help="Edit the P2M tree by other rules, such as seed (kernels to 3.18)."),
+    click.option("--extra", type=click.Choice(["behind", "contiguous"]),
+                 help="Where kernels to 3.1 put extra memory. [default: behind the whole map]"),
+    click.option("--bits", type=click.Choice(["32", "64"]),
+                 help="Word size of the guest; 32 for kernels before 4.3. [default: 64]"),
     click.option("--xen", type=VERSION, help="Hypervisor version. [default: from the log]"),
     click.option("--nr-pages", type=PAGES, help="Pages that the builder populates."),
     click.option("--max-pages", type=MAX_PAGES, help="Maximum reservation."),
@@ -53,4 +59,5 @@ def options_of(said: dict[str, Any]) -> Options:
     config = None
     if name is not None:
         config = read_config(read_text(name), "standard input" if name == "-" else name)
-    return Options(config=config, **said)
+    bits = said.pop("bits")
+    return Options(config=config, bits=None if bits is None else int(bits), **said)

@@ -64,7 +64,9 @@ def plan_lines(
 def _shown_end(plan: Plan) -> int:
     """Where the strip ends: behind the last memory or device below 512 GiB that anything is known of."""
     layout = plan.layout
-    memory = [run.end for run in layout.runs or () if run.kind is not Kind.IDENTITY]
+    memory = [
+        run.end for run in layout.runs or () if run.kind is not Kind.IDENTITY and run.end < layout.map_end
+    ]
     entries = [e.end // PAGE_SIZE for e in layout.host_map if e.type == 1]
     end = max([*memory, *entries, 1 << 18])
     unit = 1 << max(16, end.bit_length() - 3)
@@ -91,7 +93,10 @@ def _table(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[str]
     hidden = len(stretches) - len(shown)
     if hidden:
         yield f" … {plural(hidden, 'more row')} up to {stretches[-1].end:#x} (--verbose)"
-    yield paint(" frames are PFNs, the end is not included; above the last row everything is identity", "dim")
+    beyond = "missing" if stretches[-1].kind is Kind.MISSING and plan.layout.shape is not None else "identity"
+    yield paint(
+        f" frames are PFNs, the end is not included; above the last row everything is {beyond}", "dim"
+    )
 
 
 def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
@@ -103,7 +108,7 @@ def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
         extra = sum(end - start for start, end in layout.extra or ())
         parts.append(f"at most {size(host.nr_pages - layout.released + extra)}")
         parts.append(f"{layout.remapped:,} remapped, {layout.released:,} released")
-        pages = layout.alloc_p2m_pages
+        pages = layout.map_pages
         parts.append(f"the map itself: {plural(pages, 'page')}, {size(pages)}")
     yield f" outcome: {word}"
     yield wrapped(" · ".join(parts), width)
