@@ -137,6 +137,41 @@ def test_every_era_boots_the_threads_host(version, geometry):
     assert kinds[Kind.OTHER] == 0
 
 
+@pytest.mark.parametrize(
+    ("version", "stops"), [("3.6", True), ("3.16", False), ("3.18", True), ("4.0", False)]
+)
+def test_ram_beyond_the_end_of_the_tree(version, stops):
+    """Frames that move to 512 GiB and beyond have no place in a tree; a list grows to extra memory."""
+    far = (Entry(0, 0x9F000, 1), Entry(0x100000, 0x3FFF0000, 1), Entry(1 << 39, (1 << 39) + (1 << 30), 1))
+    layout = boot(
+        Host(release=Release.of(Version.parse(version)), nr_pages=1 << 18, e820=far, p2m_limit_gb=0)
+    )
+    assert (layout.bug is not None) == stops
+    if stops:
+        assert layout.bug.code == "store-beyond-p2m-end"
+
+
+@pytest.mark.parametrize("version", ["2.6.39", "3.4", "3.6", "3.16", "3.18", "4.0"])
+def test_a_map_of_empty_entries_gives_no_traceback(version):
+    empty = (Entry(0, 0, 1), Entry(4096, 4096, 2))
+    layout = boot(Host(release=Release.of(Version.parse(version)), nr_pages=600, e820=empty))
+    assert sum(r.pages for r in layout.runs if r.kind is Kind.MFN) <= 600
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "says"),
+    [
+        ("4.0", {"rules": "seed"}, "keeps a tree"),
+        ("6.1", {"rules": "3.18"}, "keeps a tree"),
+        ("3.6", {"extra": "contiguous"}, "one extra region"),
+        ("6.1", {"geometry": GEOMETRY_32}, "before 4.3"),
+    ],
+)
+def test_what_a_kernel_does_not_have_is_refused(version, changes, says):
+    with pytest.raises(InputError, match=says):
+        boot(replace(thread_host(version), **({"extra": "behind"} | changes)))
+
+
 def test_rules_that_do_not_exist_are_refused():
     with pytest.raises(InputError, match="one of seed"):
         boot(thread_host(rules="seeds"))

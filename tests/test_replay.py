@@ -121,6 +121,13 @@ def test_a_stop_in_the_middle_is_told():
     assert out["p2m"][:3] == [[0, 1, "mfn", 1 << 20], [1, 2, "mfn", 5], [2, 3, "mfn", (1 << 20) + 2]]
 
 
+def test_an_endless_area_of_early_pages_does_not_exist():
+    row = {"rules": "seed-builder", "bits": 32, "nr_pages": 3, "ops": [["__s", 1, 7], ["ri", 0, (1 << 30) - 1], ["g", 1]]}
+    out = replay_row(row)["out"]
+    assert (out["bug"], out["at"], out["ret"]) == ("brk-exhausted", 1, [1])
+    assert out["brk_pages"] == 1 << 15
+
+
 def test_the_linear_list_answers_in_the_same_form():
     ops = [["ri", 159, 256], ["rt"], ["s", 159, 5], ["s", 70000, 9], ["g", 159], ["__s", 1 << 30, 5]]
     out = replay_row({"kernel": "6.1", "in": {"nr_pages": 700, "ops": ops}})["out"]

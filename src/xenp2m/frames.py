@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
+    "GEOMETRIES",
     "GEOMETRY_32",
     "GEOMETRY_64",
     "PAGE_SHIFT",
@@ -138,3 +139,5 @@ class Geometry:
 
 GEOMETRY_64 = Geometry(word=8, entries=512)
 GEOMETRY_32 = Geometry(word=4, entries=1024)
+GEOMETRIES = {32: GEOMETRY_32, 64: GEOMETRY_64}
+"""The two real geometries by the bits of a word."""

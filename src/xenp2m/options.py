@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from xenp2m.dom0_mem import estimate_available, parse
 from xenp2m.e820 import RAM
-from xenp2m.errors import InputError, shorten
-from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
-from xenp2m.model.rules import RULES
+from xenp2m.errors import InputError
+from xenp2m.frames import GEOMETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from xenp2m.kernel import Release, Version
     from xenp2m.kernelconfig import KernelConfig
 
-__all__ = ["Options", "checked_era", "pages_of_dom0_mem"]
+__all__ = ["Options", "pages_of_dom0_mem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class Options:
             "mem_limit": self.mem_limit,
             "rules": self.rules,
             "extra": self.extra,
-            "geometry": None if self.bits is None else GEOMETRY_32 if self.bits == 32 else GEOMETRY_64,
+            "geometry": GEOMETRIES[self.bits] if self.bits is not None else None,
             "kernel": self.image,
             "start_info": self.start_info,
             "pt": self.page_tables,
@@ -125,25 +124,7 @@ class Options:
             settled.add("bits")
         kept = tuple(line for line in host.assumed if line.split()[0] not in settled)
         changes = {name: value for name, value in said.items() if value is not None}
-        varied = replace(host, release=self.varied(release), assumed=(*kept, *assumed), **changes)
-        return checked_era(varied)
-
-
-def checked_era(host: Host) -> Host:
-    """`host`, after a check that its kernel knows what is asked of it.
-
-    Raises:
-        InputError: a word size or a rule set that the era does not have.
-    """
-    release = host.release
-    if host.geometry.word == 4 and release.era == "g3":
-        raise InputError("bits", "64 for Linux 4.3 and later", "32")
-    if host.rules is not None and (release.era in ("g3", "g3a") or host.rules not in RULES):
-        trees = f"one of {', '.join(RULES)}, for Linux 3.18 or older"
-        raise InputError("rules", trees, f"{shorten(host.rules)} for Linux {release.version}")
-    if host.extra == "contiguous" and release.era not in ("g1", "g1-3.1"):
-        raise InputError("extra", "contiguous for Linux 2.6.39 to 3.1 only", f"Linux {release.version}")
-    return host
+        return replace(host, release=self.varied(release), assumed=(*kept, *assumed), **changes)
 
 
 def pages_of_dom0_mem(

@@ -52,11 +52,11 @@ def place_of(plan: Plan, pfn: int) -> Place | None:
         return None
     kind, mfn = plan.p2m.lookup(pfn)
     stretch_starts = [stretch.start for stretch in plan.stretches]
-    if pfn < plan.layout.p2m_size:
+    if pfn < plan.layout.map_end:
         stretch = plan.stretches[bisect_right(stretch_starts, pfn) - 1]
         start, end, why = stretch.start, stretch.end, stretch.why
     else:
-        start, end = plan.layout.p2m_size, 1 << 52
+        start, end = plan.layout.map_end, 1 << 52
         why = "beyond the end of the P2M, where everything is identity"
     moves = plan.layout.moves
     return Place(

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from xenp2m.dom0_mem import estimate_available, from_command_line
 from xenp2m.e820 import ISA_END, ISA_START, RAM, sanitize, validated
 from xenp2m.errors import InputError, UnsupportedError
-from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
+from xenp2m.frames import GEOMETRIES, PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
 from xenp2m.host import UNLIMITED, Host
 from xenp2m.hypervisor import Devices, machine_memory_map
 from xenp2m.kernel import NEWEST, Release, Version
 from xenp2m.model.rules import RULES
-from xenp2m.options import Options, checked_era, pages_of_dom0_mem
+from xenp2m.options import Options, pages_of_dom0_mem
 
 if TYPE_CHECKING:
     from xenp2m.consolefacts import Log
@@ -120,11 +120,11 @@ class _Recovery:
             mem_limit=self._mem_limit(),
             rules=self._options.rules,
             extra=self._options.extra or "behind",
-            geometry=GEOMETRY_32 if bits == 32 else GEOMETRY_64,
+            geometry=GEOMETRIES[bits],
             assumed=tuple(self._assumed),
             **objects,  # type: ignore[arg-type]
         )
-        return checked_era(host), self._title(host)
+        return host, self._title(host)
 
     def _refuse(self) -> None:
         log, name = self._log, self._log.name

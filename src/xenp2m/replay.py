@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xenp2m.errors import InputError, XenP2MError, shorten
 from xenp2m.frames import Kind
-from xenp2m.model.errors import StoreBeyondEndError
+from xenp2m.model.errors import BrkExhaustedError, StoreBeyondEndError
 from xenp2m.model.linear import LinearP2M
 from xenp2m.model.phys_to_machine import PhysToMachine
 from xenp2m.model.shape import leaf_letter, runs, shape
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["Operation", "Outcome", "Request", "parse_row", "replay_row", "run", "start"]
 
 STORE_BEYOND_END = "store-beyond-p2m-end"
+BRK_EXHAUSTED = "brk-exhausted"
+RUNTIME_PAGES = 1 << 17
+"""Pages that a replay's allocator gives out at most: 512 MiB. A set that finds none returns 0."""
 _NUMBERED = (Kind.MFN, Kind.FOREIGN, Kind.OTHER)
 
 
@@ -58,9 +61,9 @@ class Outcome(NamedTuple):
 def start(request: Request) -> PhysToMachine | LinearP2M:
     """The P2M as the builder and the first boot code leave it."""
     if request.linear is not None:
-        return LinearP2M(request.linear, request.geometry, request.mfn_list)
+        return LinearP2M(request.linear, request.geometry, request.mfn_list, RUNTIME_PAGES)
     assert request.rules is not None
-    return PhysToMachine(request.rules, request.geometry, request.mfn_list)
+    return PhysToMachine(request.rules, request.geometry, request.mfn_list, RUNTIME_PAGES)
 
 
 def run(p2m: PhysToMachine | LinearP2M, ops: list[Operation]) -> Iterator[Outcome]:
@@ -74,6 +77,9 @@ def run(p2m: PhysToMachine | LinearP2M, ops: list[Operation]) -> Iterator[Outcom
             yield Outcome(op, _execute(p2m, op))
         except StoreBeyondEndError:
             yield Outcome(op, None, STORE_BEYOND_END)
+            return
+        except BrkExhaustedError:
+            yield Outcome(op, None, BRK_EXHAUSTED)
             return
 
 

@@ -20,7 +20,7 @@ __all__ = ["OPERATIONS", "Operation", "Request", "parse_row"]
 OPERATIONS = {"ri": 2, "es": 2, "rt": 0, "__s": 2, "s": 2, "g": 1}
 """Names of the operations and how many numbers each needs."""
 _BEFORE_RT = ("ri", "es")
-_MOST_PAGES = 1 << 27
+_MOST_PAGES = 1 << 25
 _PFN_LIMIT = 1 << 52
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.layout import Layout
+from xenp2m.boot.layout import BugError, Layout
 from xenp2m.boot.older import (
     ByteGuestMap,
     clamp_extra,
@@ -18,6 +18,7 @@ from xenp2m.boot.older import (
     finish_map,
     grafted,
     host_map,
+    identity_behind,
     maximum_pages,
     place_extra,
     release,
@@ -49,7 +50,11 @@ def boot(host: Host) -> Layout:
     for start, end in layout.holes:
         release(layout, tree, start, min(end, base))
         tree.set_identity(start, end)
-    last = _populate(host, layout, tree, base) if populates else base
+    try:
+        last = _populate(host, layout, tree, base) if populates else base
+    except BugError as stop:
+        layout.bug = stop.bug
+        return layout
     extra = max(0, layout.max_pages - base) + layout.released
     mem_end = min(layout.limit, last) if last > base else base
     layout.extra_pages = clamp_extra(host, mem_end, extra)
@@ -58,7 +63,7 @@ def boot(host: Host) -> Layout:
     guest.fill(layout.host_map)
     place_extra(layout, tree, guest)
     if rules.beyond_identity:
-        tree.set_identity(pfn_down(layout.host_map[-1].end), host.geometry.max_p2m_pfn)
+        identity_behind(layout, tree)
     guest.add(Entry(ISA_START, ISA_END, RESERVED))
     finish_map(layout, guest)
     close_books(layout, tree, base if guest.end_pfn is None else guest.end_pfn)
@@ -83,7 +88,9 @@ def _populate(host: Host, layout: Layout, tree: RunTree, base: int) -> int:
         # an entry without a whole page counts as endless, as in the kernel's unsigned comparison
         capacity = min(credits, (end - start) % ADDRESS_LIMIT)
         filled = 0
-        for low, high in tree.reads(start, start + capacity, Kind.MISSING):
+        beyond = not tree.rules.beyond_identity and start + capacity > tree.words.end
+        spaces = tree.reads(start, start + capacity, Kind.MISSING)
+        for low, high in [*spaces, (max(start, tree.words.end), start + capacity)] if beyond else spaces:
             tree.fill(low, high, Frames(Kind.MFN, fresh - low, 1))
             fresh += high - low
             filled += high - low

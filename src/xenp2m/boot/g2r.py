@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.layout import Layout, Move
+from xenp2m.boot.layout import BugError, Layout, Move
 from xenp2m.boot.older import (
     ByteGuestMap,
     clamp_extra,
@@ -18,6 +18,7 @@ from xenp2m.boot.older import (
     finish_map,
     grafted,
     host_map,
+    identity_behind,
     maximum_pages,
     place_extra,
     release,
@@ -49,8 +50,12 @@ def boot(host: Host) -> Layout:
     layout.max_pages = maximum_pages(host, layout.limit)
     layout.holes = find_holes(layout.host_map)
     last = base
-    for hole in layout.holes:
-        last = _empty_hole(layout, tree, hole, last)
+    try:
+        for hole in layout.holes:
+            last = _empty_hole(layout, tree, hole, last)
+    except BugError as stop:
+        layout.bug = stop.bug
+        return layout
     mem_end = max(base, min(layout.limit, last))
     extra = max(0, layout.max_pages - base) + layout.released
     layout.extra_pages = clamp_extra(host, mem_end, extra)
@@ -58,7 +63,7 @@ def boot(host: Host) -> Layout:
     guest = ByteGuestMap(host.release, mem_end << PAGE_SHIFT, layout.extra_pages)
     guest.fill(layout.host_map)
     place_extra(layout, tree, guest)
-    tree.set_identity(pfn_down(layout.host_map[-1].end), host.geometry.max_p2m_pfn)
+    identity_behind(layout, tree)
     guest.add(Entry(ISA_START, ISA_END, RESERVED))
     finish_map(layout, guest)
     close_books(layout, tree, base if guest.end_pfn is None else guest.end_pfn)

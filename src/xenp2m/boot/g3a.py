@@ -75,7 +75,8 @@ def _build_list(host: Host, layout: Layout, guest: ByteGuestMap) -> None:
     p2m = LinearList(host)
     for hole in layout.holes:
         p2m.set_identity(*hole)
-    p2m.set_identity(pfn_down(layout.host_map[-1].end), p2m.end_pfn)
+    for last in layout.host_map[-1:]:
+        p2m.set_identity(pfn_down(last.end), p2m.end_pfn)
     p2m.rebuild(guest.end_pfn)
     for start, end in guest.regions:
         p2m.set_missing(pfn_down(start), pfn_up(end))

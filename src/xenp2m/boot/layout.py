@@ -157,6 +157,16 @@ class Layout:
     bug: Bug | None = None
 
     @property
+    def map_end(self) -> int:
+        """End of `runs`: of the list, or of the tree's PFN space."""
+        return self.p2m_size if self.p2m_end is None else self.p2m_end
+
+    @property
+    def map_pages(self) -> int:
+        """Pages the map takes beside the builder's list."""
+        return self.alloc_p2m_pages if self.brk_pages is None else self.brk_pages
+
+    @property
     def remapped(self) -> int:
         """Pages moved out of holes (the kernel's "Remapped N page(s)")."""
         return sum(move.size for move in self.moves)

@@ -32,6 +32,7 @@ __all__ = [
     "finish_map",
     "grafted",
     "host_map",
+    "identity_behind",
     "maximum_pages",
     "place_extra",
     "raw_map",
@@ -151,6 +152,12 @@ def grafted(host: Host, rules: Rules, pages: int) -> RunTree:
     tree = RunTree(rules, host.geometry)
     tree.graft(pages, builder_frames(host))
     return tree
+
+
+def identity_behind(layout: Layout, tree: RunTree) -> None:
+    """Identity for all that lies behind the host's map (3.16 to 3.18); nothing for a map of empty entries."""
+    for last in layout.host_map[-1:]:
+        tree.set_identity(pfn_down(last.end), tree.geometry.max_p2m_pfn)
 
 
 def close_books(layout: Layout, tree: RunTree, end_pfn: int) -> None:

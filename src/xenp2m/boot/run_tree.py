@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xenp2m.boot.layout import Bug, BugError
 from xenp2m.boot.rangemap import RangeMap
 from xenp2m.extents import Run, coalesce
 from xenp2m.frames import Kind
@@ -176,8 +177,13 @@ class RunTree:
 
         Leaf pages that say nothing are used again, first ones first, for whole leaves; the others
         come from ``extend_brk``. A shared identity page hides the store.
+
+        Raises:
+            BugError: the range goes past the end of the tree.
         """
         entries = self.geometry.entries
+        if end > self.words.end:
+            raise BugError(Bug("store-beyond-p2m-end", 1, pfn=max(start, self.words.end)))
         while start < end:
             place = start // entries
             _, high, kind = self.leaves.run_at(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.boot import g1, g2, g2r, g3, g3a
+from xenp2m.errors import InputError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,5 +46,17 @@ of its time, a later list), and 4.3 to today.
 
 
 def boot(host: Host) -> Layout:
-    """Replay one boot with the rules of the host's kernel. Cost is in entries of the map, not pages."""
+    """Replay one boot with the rules of the host's kernel. Cost is in entries of the map, not pages.
+
+    Raises:
+        InputError: the host asks for what its kernel does not have: other rules where it keeps no tree,
+            contiguous extra memory after 3.1, or 32 bits from 4.3 on.
+    """
+    era, version = host.release.era, str(host.release.version)
+    if host.rules is not None and era in ("g3a", "g3"):
+        raise InputError(f"--rules {shorten(host.rules)}", "a kernel up to 3.18, which keeps a tree", version)
+    if host.extra != "behind" and era not in ("g1", "g1-3.1"):
+        raise InputError(f"--extra {host.extra}", "a kernel up to 3.1, which has one extra region", version)
+    if host.geometry.word == 4 and era == "g3":
+        raise InputError("--bits 32", "a kernel before 4.3", version)
     return ERAS[host.release.era].boot(host)

@@ -9,6 +9,7 @@ import click
 
 from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
+from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import Item, read_hosts
 from xenp2m.plan import Plan, make_plan
@@ -32,7 +33,7 @@ def command(inputs: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) 
     """
     status = 0
     for index, item in enumerate(read_hosts(inputs, options_of(said))):
-        plan = make_plan(item.host) if item.host is not None else None
+        plan, item = _planned(item)
         if as_json:
             _print_json(item, plan)
         else:
@@ -41,6 +42,18 @@ def command(inputs: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) 
             _print_text(item, plan, verbose)
         status = max(status, _status(plan))
     return status
+
+
+def _planned(item: Item) -> tuple[Plan | None, Item]:
+    """The plan of an item's host; without one, the item says why."""
+    if item.host is None:
+        return None, item
+    try:
+        return make_plan(item.host), item
+    except InputError as error:
+        return None, item._replace(
+            error=InputError(f"{item.where}, {error.where}", error.expected, error.got)
+        )
 
 
 def _status(plan: Plan | None) -> int:

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["host_options", "options_of"]
 
 
-def _whole(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    """The number that a choice stands for."""
-    return None if value is None else int(value)
-
-
 _HOST_OPTIONS = (
     click.option("--dom0-mem", metavar="VALUE", help="Plan with this dom0_mem= instead of the log's."),
     click.option("--kernel", type=VERSION, help="Linux version. [default: the log's, else the newest known]"),
     click.option("--variant", "variants", multiple=True, metavar="NAME=VALUE",
                  help="Set one rule of the kernel by hand, such as leftover=unusable or nvs=swap."),
+    click.option("--rules", metavar="NAME",
+                 help="Edit the P2M tree by other rules, such as seed (kernels to 3.18)."),
+    click.option("--extra", type=click.Choice(["behind", "contiguous"]),
+                 help="Where kernels to 3.1 put extra memory. [default: behind the whole map]"),
+    click.option("--bits", type=click.Choice(["32", "64"]),
+                 help="Word size of the guest; 32 for kernels before 4.3. [default: 64]"),
     click.option("--xen", type=VERSION, help="Hypervisor version. [default: from the log]"),
     click.option("--nr-pages", type=PAGES, help="Pages that the builder populates."),
     click.option("--max-pages", type=MAX_PAGES, help="Maximum reservation."),
@@ -37,10 +38,6 @@ _HOST_OPTIONS = (
                  help="CONFIG_XEN_MEMORY_HOTPLUG_LIMIT; 0 without memory hotplug. [default: 512]"),
     click.option("--kernel-config", metavar="FILE",
                  help="The kernel's .config: version, hotplug limit, iBFT, E820 table."),
-    click.option("--rules", metavar="NAME", help="How the P2M is edited (up to 3.18): seed, seed-bit, 2.6.39, 3.12 ..."),
-    click.option("--extra", type=click.Choice(["behind", "contiguous"]),
-                 help="Where extra memory lies up to 3.1: behind the map, or behind the allocation."),
-    click.option("--bits", type=click.Choice(["64", "32"]), callback=_whole, help="Word size of the kernel."),
     click.option("--mem", "mem_limit", type=ADDRESS, help="mem= on Linux' own command line."),
     click.option("--image", type=SPAN, help="The kernel image, _text to _end."),
     click.option("--start-info", type=ADDRESS, help="The start info page."),
@@ -63,4 +60,5 @@ def options_of(said: dict[str, Any]) -> Options:
     config = None
     if name is not None:
         config = read_config(read_text(name), "standard input" if name == "-" else name)
-    return Options(config=config, **said)
+    bits = said.pop("bits")
+    return Options(config=config, bits=None if bits is None else int(bits), **said)

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from xenp2m.frames import PAGE_SIZE
+from xenp2m.model.errors import BrkExhaustedError
 
 if TYPE_CHECKING:
     from xenp2m.frames import Geometry
@@ -38,6 +39,10 @@ MFN_TREE_PAGES = 3
 """``p2m_mid_missing_mfn``, ``p2m_top_mfn_p`` and ``p2m_top_mfn``: pages of the tools' tree at its least."""
 
 
+BRK_AREA = 1 << 15
+"""Pages beyond which no ``__brk`` area reaches: 128 MiB, far above any kernel's."""
+
+
 @dataclass(slots=True)
 class Pages:
     """Pages taken so far, by allocator.
@@ -55,6 +60,16 @@ class Pages:
     bootmem: int = 0
     runtime_limit: int | None = None
     brk_budget: int | None = None
+
+    def brk_page(self) -> None:
+        """Take one page of ``extend_brk``.
+
+        Raises:
+            BrkExhaustedError: no kernel has an area of that size.
+        """
+        if self.brk >= BRK_AREA:
+            raise BrkExhaustedError
+        self.brk += 1
 
     def runtime_page(self) -> bool:
         """Take one page of the page allocator; False where it has none left."""

@@ -23,11 +23,11 @@ def alloc_mid(p2m: PhysToMachine, pfn: int) -> None:
     """Give the top entry of `pfn` a mid page and, where tools have a tree already, a page of MFNs."""
     top, _, _ = p2m.tree.index(pfn)
     if p2m.tree.top[top] == (IDENTITY if p2m.rules.void_identity else MISSING):
+        p2m.pages.brk_page()
         p2m.tree.set_mid(top, p2m.tree.mids.add(int(p2m.tree.top[top]), Origin.BRK))
-        p2m.pages.brk += 1
     if p2m.mfn_tree is not None and not p2m.mfn_tree.has(top):
+        p2m.pages.brk_page()
         p2m.mfn_tree.add(top, Origin.BRK)
-        p2m.pages.brk += 1
 
 
 def alloc_leaf(p2m: PhysToMachine, pfn: int) -> bool:
@@ -42,8 +42,8 @@ def alloc_leaf(p2m: PhysToMachine, pfn: int) -> bool:
     if tree.leaf_of(pfn) != void:
         return False
     top, mid, _ = tree.index(pfn)
+    p2m.pages.brk_page()
     row = p2m.new_leaf(pfn, Origin.BRK)
-    p2m.pages.brk += 1
     if p2m.mfn_tree is not None:
         p2m.mfn_tree.link(top, mid, row)
     return True

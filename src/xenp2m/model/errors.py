@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["StoreBeyondEndError"]
+__all__ = ["BrkExhaustedError", "StoreBeyondEndError"]
+
+
+class BrkExhaustedError(Exception):
+    """``extend_brk`` beyond its area: a BUG."""
 
 
 class StoreBeyondEndError(Exception):
