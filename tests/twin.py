@@ -146,7 +146,7 @@ class Twin:
 
     def reserve_objects(self) -> None:
         host = self.host
-        self.reserved.append((0, 16 * PAGE))  # Of Linux 5.15; up to 5.12 it was one page.
+        self.reserved.append((0, host.release.low_reserve))
         for area in (host.kernel, host.pt):
             if area is not None:
                 self.reserved.append(area)
