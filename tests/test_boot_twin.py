@@ -46,7 +46,11 @@ def seen_by_twin(twin: Twin) -> dict:
 def seen_by_boot(host: Host) -> dict:
     layout = boot(host)
     bug = layout.bug and (layout.bug.code, layout.bug.phase, layout.bug.console)
-    seen = {"bug": bug, "relocations": [tuple(r) for r in layout.relocations], "swaps": [tuple(s) for s in layout.swaps]}
+    seen = {
+        "bug": bug,
+        "relocations": [tuple(r) for r in layout.relocations],
+        "swaps": [tuple(s) for s in layout.swaps],
+    }
     if bug is None or bug[1] == 4:
         moves = [(m.source + i, m.target + i) for m in layout.moves for i in range(m.size)]
         seen |= {"e820": layout.e820, "dropped": layout.dropped, "extra_early": layout.extra_early,
@@ -72,7 +76,7 @@ TINY = (0, 1, 0x200, 0xFFF, PAGE, 2 * PAGE)
 offsets = st.sampled_from(OFFSETS)
 pfns = st.integers(0, max(SPANS))
 """Cut to the span of the host by taking the remainder: strategies made once draw much faster."""
-rarely = st.sampled_from((None, None, True))
+rarely = st.sampled_from((None, None, None, True))
 entry_draws = st.tuples(
     st.sampled_from(TYPES),
     st.sampled_from(("anywhere", "anywhere", "anywhere", "adjacent", "apart", "tiny")),
@@ -109,7 +113,7 @@ def make_map(span, shift, low, draws):
         else:
             start = start % (span + 1) * PAGE + offset
             start += shift if start > 1 << 20 else 0
-        size = tiny if how == "tiny" else (1 + size % span) * PAGE + more
+        size = tiny if how == "tiny" else (1 + size % (4 if kind == 4 else span)) * PAGE + more
         last = start + size
         entries.append((order, Entry(start, last, kind)))
     return tuple(entry for _, entry in sorted(entries))
@@ -123,7 +127,13 @@ def make_release(version, varied, leftover, nvs, nvs_scan, checks, list_end, bey
     if nvs != "conflict":
         checks, list_end = "early", "page"  # No kernel swaps without these.
     return replace(
-        release, leftover=leftover, nvs=nvs, nvs_scan=nvs_scan, checks=checks, list_end=list_end, beyond=beyond
+        release,
+        leftover=leftover,
+        nvs=nvs,
+        nvs_scan=nvs_scan,
+        checks=checks,
+        list_end=list_end,
+        beyond=beyond,
     )
 
 
@@ -134,7 +144,8 @@ def make_area(span, entries, draw):
         return None
     start = pfn % (span + 1) * PAGE
     if near and entries:
-        start = max(0, entries[which % len(entries)].start // PAGE + pfn % 5 - 2) * PAGE
+        liked = [entry for entry in entries if entry.type == 4] or entries
+        start = max(0, liked[which % len(liked)].start // PAGE + pfn % 5 - 2) * PAGE
     return start + part, start + part + pages * PAGE + more
 
 
@@ -145,7 +156,7 @@ def lies_apart(frames, nr_pages, others):
     return sum(frames) <= nr_pages and all(end <= low or high <= start for low, high in [(0, 0x10000), *rest])
 
 
-def make_host(span, shift, low, draws, nr, kind, most, near, mfns, release, places, yes):
+def make_host(span, shift, low, draws, nr, kind, most, near, mfns, release, places, limit_gb, yes):
     nr_pages = 1 + nr % span
     entries = make_map(span, shift, low, draws)
     kernel, start_info, pt, initrd, frames = (make_area(span, entries, place) for place in places)
@@ -153,7 +164,9 @@ def make_host(span, shift, low, draws, nr, kind, most, near, mfns, release, plac
     frames = frames and (frames[0] // PAGE, (frames[1] - frames[0]) // PAGE)
     if frames and not lies_apart(frames, nr_pages, (kernel, start_info, pt, initrd)):
         frames = None
-    max_res = {"fails": None, "unlimited": UNLIMITED, "near": nr_pages + near, "any": near * span // 8}.get(most, most)
+    max_res = {"fails": None, "unlimited": UNLIMITED, "near": nr_pages + near, "any": near * span // 8}.get(
+        most, most
+    )
     return Host(
         release=make_release(*release, len(entries)),
         nr_pages=nr_pages,
@@ -162,14 +175,14 @@ def make_host(span, shift, low, draws, nr, kind, most, near, mfns, release, plac
         max_res=max_res,
         mfn_base=mfns[0],
         mfn_desc=mfns[1],
-        p2m_limit_gb=int(yes[0]),
-        ibft=yes[1] and yes[2],
+        p2m_limit_gb=limit_gb,
+        ibft=yes[0] and yes[1],
         kernel=kernel,
         start_info=start_info and start_info[0],
         pt=pt,
         initrd=initrd,
         p2m_frames=frames,
-        virt_p2m_4tools=yes[3],
+        virt_p2m_4tools=yes[2],
     )
 
 
@@ -186,7 +199,8 @@ hosts = st.builds(
     st.tuples(st.sampled_from((1 << 20, 1 << 20, 0, 1, 1 << 40)), st.booleans()),
     release_draws,
     st.tuples(*[place_draws] * 5),
-    st.tuples(*[st.booleans()] * 4),
+    st.integers(0, 2),
+    st.tuples(*[st.booleans()] * 3),
 )
 
 
@@ -243,7 +257,11 @@ def test_the_twin_answers_as_the_kernel_did(name, rows):
     for row in some:
         twin = Twin(host_of_row(row, row["id"])).run()
         given, wanted = answer_of_twin(twin), row["out"]
-        if fields := [f for f in {*given, "bug", "p2m_moved", "initrd_moved"} if f in wanted | given and given.get(f) != wanted.get(f)]:
+        if fields := [
+            f
+            for f in {*given, "bug", "p2m_moved", "initrd_moved"}
+            if f in wanted | given and given.get(f) != wanted.get(f)
+        ]:
             wrong[row["id"]] = fields
         assert twin.dropped == wanted.get("e820_overflow", 0)
     assert not wrong
@@ -258,12 +276,21 @@ def dom0(nr_pages, *entries, version=(6, 1), e820_entries=3200, **more):
     return Host(release, nr_pages, e820, **{"p2m_limit_gb": 0, "max_res": nr_pages} | more)
 
 
+def nvs(pfn):
+    return (pfn, 0x10, pfn + 2, 0x20, 4)
+
+
+ALL = (0, 0, 0x400, 0, 1)
+
 NAMED = {
     "a PC": dom0(0x400, (0, 0, 0x9F, 0xC00, 1), (0xF0, 0, 0x100, 0, 2), (0x100, 0, 0x2000, 0, 1), max_res=0x800),
     "no room for the moved pages": dom0(0x400, (0, 0, 0x9F, 0xC00, 1), (0x100, 0, 0x410, 0, 1)),
     "an unaligned start where the extra memory ends": dom0(0x24, (0, 0, 0x24, 0, 1), (0x30, 0x400, 0x50, 0, 1), max_res=0x26),
     "an unaligned entry whose last part holds no page": dom0(
         0x24, (0, 0, 0x24, 0, 1), (0x30, 0x400, 0x50, 0x800, 1), max_res=0x26
+    ),
+    "entries without a byte fill the table": dom0(
+        0x24, (0, 0, 0x24, 0, 1), (0x30, 0x400, 0x80, 0, 1), (0x90, 0, 0x91, 0, 2), max_res=0x26, e820_entries=20
     ),
     "a region without a page starts where the moved pages end": dom0(
         0x10, (0, 0, 8, 0, 1), (0x20, 0x400, 0x29, 0, 1), max_res=9
@@ -281,11 +308,60 @@ NAMED = {
     "nothing but empty entries": dom0(0x40, (8, 0, 8, 0, 1), (5, 0, 5, 0, 2)),
     "one empty entry": dom0(0x40, (8, 0, 8, 0, 2)),
     "no RAM": dom0(0x40, (0, 0, 0x80, 0, 2)),
-    "NVS under the image": dom0(
-        0x200, (0, 0, 0x400, 0, 1), (0x110, 0x10, 0x112, 0x20, 4), version=(7, 1), kernel=(0x110000, 0x120000)
+    "an NVS entry under the image": dom0(
+        0x200, ALL, nvs(0x110), version=(7, 1), kernel=(0x110000, 0x120000)
     ),
-    "NVS under the image, the faulty offset": dom0(
-        0x200, (0, 0, 0x400, 0, 1), (0x110, 0x10, 0x112, 0x20, 4), version=(6, 12), kernel=(0x110000, 0x120000)
+    "an NVS entry under the image, the faulty offset": dom0(
+        0x200, ALL, nvs(0x110), version=(6, 12), kernel=(0x110000, 0x120000)
+    ),
+    "an NVS entry under the image, no swap": dom0(0x200, ALL, nvs(0x110), kernel=(0x110000, 0x120000)),
+    "two NVS entries, the second is passed over": dom0(
+        0x200, ALL, nvs(0x110), nvs(0x118), version=(6, 12, 92), kernel=(0x110000, 0x120000)
+    ),
+    "two NVS entries": dom0(0x200, ALL, nvs(0x110), nvs(0x118), version=(7, 1), kernel=(0x110000, 0x120000)),
+    "four NVS entries": dom0(
+        0x200, ALL, *map(nvs, range(0x110, 0x120, 4)), version=(7, 1), kernel=(0x110000, 0x120000)
+    ),
+    "five NVS entries": dom0(
+        0x200, ALL, *map(nvs, range(0x110, 0x124, 4)), version=(7, 1), kernel=(0x110000, 0x124000)
+    ),
+    "room for an NVS entry just above the first pages": dom0(
+        0x200, (0, 0, 0x203, 0, 1), nvs(0x110), version=(7, 1), kernel=(0x110000, 0x120000), p2m_limit_gb=2
+    ),
+    "an NVS entry, and RAM that ends within a page": dom0(
+        0x200, (0, 0, 0x400, 0x800, 1), nvs(0x110), version=(7, 1), kernel=(0x110000, 0x120000)
+    ),
+    "no room for an NVS entry": dom0(
+        0x200, (0, 0, 0x202, 0, 1), nvs(0x110), version=(7, 1), kernel=(0x110000, 0x120000)
+    ),
+    "an NVS entry goes past the list": dom0(
+        0x200, (0, 0, 0x200, 0, 1), (0x50000, 0, 0x50100, 0, 1), nvs(0x110), version=(7, 1), kernel=(0x110000, 0x120000),
+        max_res=0x10
+    ),
+    "start info at the very end of RAM": dom0(0x200, (0, 0, 0x120, 0x490, 1), version=(6, 12), start_info=0x120000),
+    "start info a byte too far": dom0(0x200, (0, 0, 0x120, 0x48F, 1), version=(6, 12), start_info=0x120000),
+    "start info is not looked at": dom0(0x200, (0, 0, 0x120, 0x48F, 1), start_info=0x120000),
+    "moved pages without extra memory, the end at an entry": dom0(
+        0x900, (0, 0, 0x200, 0, 1), (0x900, 0, 0x2000, 0, 1), version=(5, 10), max_res=0x10
+    ),
+    "moved pages without extra memory, the end at a page": dom0(
+        0x900, (0, 0, 0x200, 0, 1), (0x900, 0, 0x2000, 0, 1), max_res=0x10
+    ),
+    "moved pages start where the list ended": dom0(
+        0x800, (0, 0, 0x200, 0, 1), (0x400, 0, 0x4000, 0, 1), max_res=0x10
+    ),
+    "moved pages start where the list ended, the end at an entry": dom0(
+        0x800, (0, 0, 0x200, 0, 1), (0x400, 0, 0x4000, 0, 1), max_res=0x10, version=(5, 10)
+    ),
+    "moved pages in another GiB": dom0(
+        0x400, (0, 0, 0x200, 0, 1), (0x40000, 0, 0x41000, 0, 1), max_res=0x10, p2m_limit_gb=2
+    ),
+    "moved pages in another GiB, no tree for tools": dom0(
+        0x400, (0, 0, 0x200, 0, 1), (0x40000, 0, 0x41000, 0, 1), max_res=0x10, p2m_limit_gb=2, virt_p2m_4tools=True
+    ),
+    "moved pages past the list": dom0(0x400, (0, 0, 0x200, 0, 1), (0x40000, 0, 0x41000, 0, 1), max_res=0x10),
+    "moved pages past the list, an older kernel": dom0(
+        0x400, (0, 0, 0x200, 0, 1), (0x40000, 0, 0x41000, 0, 1), max_res=0x10, version=(5, 10)
     ),
     "a list and an initrd in the way": dom0(
         0x300, (0, 0, 0x180, 0, 1), (0x200, 0, 0x400, 0, 1), p2m_frames=(0x190, 2), initrd=(0x1A0000, 0x1A4321)
@@ -300,6 +376,22 @@ NAMED = {
 def test_named_hosts(name):
     host = NAMED[name]
     assert seen_by_boot(host) == seen_by_twin(Twin(host).run())
+
+
+def test_named_hosts_go_every_way():
+    twins = {name: Twin(host).run() for name, host in NAMED.items()}
+    assert {len(twin.swaps) for twin in twins.values()} == {0, 1, 2, 4}
+    bugs = {twin.bug[0] for twin in twins.values() if twin.bug}
+    assert bugs == {
+        "console",
+        "extra-region-smaller-than-remapped",
+        "nonram-swap-not-page-aligned",
+        "nonram-swap-target-beyond-p2m",
+        "remap-p2m-update-failed",
+        "store-beyond-p2m-end",
+    }
+    assert {relocation[0] for twin in twins.values() for relocation in twin.relocations} == {"p2m", "initrd"}
+    assert max(twin.extra_lost for twin in twins.values()) > 0
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

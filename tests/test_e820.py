@@ -115,7 +115,9 @@ def test_gaps_are_bytes_without_an_entry(some, low, high):
 @given(maps, st.integers(0, LAST), st.integers(0, 8))
 def test_contains_wants_one_single_ram_entry(some, start, size):
     wanted = set(range(start, start + size))
-    assert contains(some, start, size) == (not wanted or any(wanted <= set(bytes_of(e)) for e in some if e.type == RAM))
+    assert contains(some, start, size) == (
+        not wanted or any(wanted <= set(bytes_of(e)) for e in some if e.type == RAM)
+    )
 
 
 def test_two_neighbours_do_not_hold_what_crosses_them():
@@ -136,7 +138,9 @@ pages = st.builds(
 @given(st.lists(pages, max_size=5))
 def test_ram_frames_are_the_whole_pages(some):
     wanted = [
-        [page for page in range(16) if e.start <= page << 12 and (page + 1) << 12 <= e.end] for e in some if e.type == RAM
+        [page for page in range(16) if e.start <= page << 12 and (page + 1) << 12 <= e.end]
+        for e in some
+        if e.type == RAM
     ]
     assert [list(range(s, e)) for s, e in ram_frames(some)] == [frames for frames in wanted if frames]
 

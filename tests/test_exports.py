@@ -62,8 +62,12 @@ def test_unknown_names_are_refused():
         _ = xenp2m.Nonsense
 
 
-@pytest.mark.parametrize("code", ["import xenp2m", "import xenp2m; xenp2m.Host; xenp2m.Release; xenp2m.sanitize"])
+@pytest.mark.parametrize(
+    "code", ["import xenp2m", "import xenp2m; xenp2m.Host; xenp2m.Release; xenp2m.sanitize"]
+)
 def test_import_loads_nothing_heavy(code):
     told = "print(*(m for m in ('numpy', 'click', 'rich', 'xenp2m.plan') if m in sys.modules))"
-    run = subprocess.run([sys.executable, "-c", f"import sys; {code}; {told}"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; {told}"], capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == ""

@@ -161,4 +161,6 @@ def test_overlay_on_nothing_is_nothing():
 @given(maps())
 def test_count_counts_pages(runs):
     kinds = [kind for kind, _ in painted(runs).values()]
-    assert {kind: pages for kind, pages in count(runs).items() if pages} == {k: kinds.count(k) for k in set(kinds)}
+    assert {kind: pages for kind, pages in count(runs).items() if pages} == {
+        k: kinds.count(k) for k in set(kinds)
+    }

@@ -90,7 +90,15 @@ def test_domu(e820):
 
 @pytest.mark.parametrize(
     ("word", "number"),
-    [("usable", 1), ("RAM", 1), ("ACPI NVS", NVS), ("acpi_nvs", NVS), ("type 20", 20), (20, 20), (0xEFFFFFFF, 0xEFFFFFFF)],
+    [
+        ("usable", 1),
+        ("RAM", 1),
+        ("ACPI NVS", NVS),
+        ("acpi_nvs", NVS),
+        ("type 20", 20),
+        (20, 20),
+        (0xEFFFFFFF, 0xEFFFFFFF),
+    ],
 )
 def test_types_are_numbers_or_names(word, number):
     assert host_of_row(bare(e820=[[0, 4096, word]]), "x").e820 == (Entry(0, 4096, number),)
@@ -154,7 +162,9 @@ def test_only_objects_are_rows(row):
     assert refused(row).expected == "a JSON object"
 
 
-@pytest.mark.parametrize("row", [FULL | {"extra": 1}, bare(extra=1), FULL | {"in": FULL["in"] | {"extra": 1}}])
+@pytest.mark.parametrize(
+    "row", [FULL | {"extra": 1}, bare(extra=1), FULL | {"in": FULL["in"] | {"extra": 1}}]
+)
 def test_unknown_keys_are_refused_by_name(row):
     assert "extra" in refused(row).got
 
@@ -216,18 +226,20 @@ scalars = (
 )  # fmt: skip
 anything = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from([*FULL, *FULL["in"]]) | st.text(max_size=4), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from([*FULL, *FULL["in"]]) | st.text(max_size=4), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 
 
 def host_or_refusal(row):
     try:
-        assert isinstance(host_of_row(row, "x"), Host)
+        told = host_of_row(row, "x")
     except InputError as error:
-        assert len(str(error)) < 1000
-        assert "\n" not in str(error)
+        told = str(error)
+    assert isinstance(told, Host) or (len(told) < 1000 and "\n" not in told)
 
 
 @given(anything)
@@ -243,7 +255,7 @@ def test_any_value_in_a_sound_row_is_read_or_refused(changes, whole):
     host_or_refusal(FULL | {"in": fields} if whole else fields)
 
 
-@given(st.sampled_from(list(FULL["in"]) + ["id", "bits", "out"]), st.integers(-(1 << 70), 1 << 70))
+@given(st.sampled_from([*list(FULL["in"]), "id", "bits", "out"]), st.integers(-(1 << 70), 1 << 70))
 def test_any_number_in_a_sound_row_is_read_or_refused(key, number):
     host_or_refusal(bare(**{key: number}))
     host_or_refusal(json.loads(json.dumps(FULL | {"in": FULL["in"] | {key: [number, number]}})))

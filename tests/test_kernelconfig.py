@@ -26,7 +26,9 @@ CONFIG_XEN_MEMORY_HOTPLUG_LIMIT=512
 
 
 def test_a_distribution_kernel():
-    assert read_config(DEBIAN, "config") == KernelConfig(Version(6, 12, 43), 512, ibft=True, e820_entries=3200)
+    assert read_config(DEBIAN, "config") == KernelConfig(
+        Version(6, 12, 43), 512, ibft=True, e820_entries=3200
+    )
 
 
 def test_the_least_there_can_be():
@@ -48,13 +50,17 @@ def test_hotplug_limit_under_both_names(text, limit):
     assert read_config(f"CONFIG_XEN_PV=y\n{text}\n", "config").p2m_limit_gb == limit
 
 
-@pytest.mark.parametrize(("line", "found"), [("=y", True), ("=m", False), ("=n", False), (" is not set", False)])
+@pytest.mark.parametrize(
+    ("line", "found"), [("=y", True), ("=m", False), ("=n", False), (" is not set", False)]
+)
 def test_ibft_is_built_in_or_not(line, found):
     text = f"{'# ' if 'set' in line else ''}CONFIG_ISCSI_IBFT_FIND{line}"
     assert read_config(f"CONFIG_XEN_PV=y\n{text}", "config").ibft is found
 
 
-@pytest.mark.parametrize(("shift", "entries"), [("0", 131), ("6", 320), ("10", 3200), ("99", 3200), ("x", 131)])
+@pytest.mark.parametrize(
+    ("shift", "entries"), [("0", 131), ("6", 320), ("10", 3200), ("99", 3200), ("x", 131)]
+)
 def test_capacity_follows_the_number_of_nodes(shift, entries):
     assert read_config(f"CONFIG_XEN_PV=y\nCONFIG_NODES_SHIFT={shift}", "config").e820_entries == entries
 
@@ -76,19 +82,27 @@ def test_old_kernels_have_no_option_for_pv_alone():
     assert read_config("CONFIG_XEN=y", "config").version is None
 
 
-@pytest.mark.parametrize("text", ["", "hello", "[mem 0x0-0xfff] usable", "config_xen=y", "CONFIG_=", "\0" * 100])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "[mem 0x0-0xfff] usable", "config_xen=y", "CONFIG_=", "\0" * 100]
+)
 def test_other_text_is_refused(text):
     with pytest.raises(InputError, match=r"config\.txt: expected a kernel's \.config, got no line"):
         read_config(text, "config.txt")
 
 
-@pytest.mark.parametrize("text", ["CONFIG_SMP=y", "CONFIG_XEN_PV=n", "# CONFIG_XEN_PV is not set", "CONFIG_XEN=y\nCONFIG_XEN_PV=m"])
+@pytest.mark.parametrize(
+    "text", ["CONFIG_SMP=y", "CONFIG_XEN_PV=n", "# CONFIG_XEN_PV is not set", "CONFIG_XEN=y\nCONFIG_XEN_PV=m"]
+)
 def test_kernels_without_pv_are_refused(text):
     with pytest.raises(InputError, match="expected a kernel with CONFIG_XEN_PV=y"):
         read_config(text, "config.txt")
 
 
-@given(st.text() | st.text().map("CONFIG_XEN_PV=y\n{}".format) | st.text().map("CONFIG_XEN_PV=y\nCONFIG_NODES_SHIFT={}".format))
+@given(
+    st.text()
+    | st.text().map("CONFIG_XEN_PV=y\n{}".format)
+    | st.text().map("CONFIG_XEN_PV=y\nCONFIG_NODES_SHIFT={}".format)
+)
 def test_any_text_is_a_config_or_refused(text):
     try:
         config = read_config(text, "config.txt")

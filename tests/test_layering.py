@@ -110,14 +110,24 @@ def test_only_the_command_knows_the_terminal(name):
     tree = parse(MODULES[name])
     assert not {other.split(".")[0] for other in imports(tree)} & {"click", "rich", "argparse", "tqdm"}
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    assert not [func.lineno for func in calls if isinstance(func, ast.Name) and func.id in {"print", "input", "exit"}]
-    parts = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    assert not [n.lineno for n in parts if n.value.id == "sys" and n.attr in {"argv", "exit", "stdout", "stderr"}]
+    assert not [
+        func.lineno for func in calls if isinstance(func, ast.Name) and func.id in {"print", "input", "exit"}
+    ]
+    parts = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    ]
+    assert not [
+        n.lineno for n in parts if n.value.id == "sys" and n.attr in {"argv", "exit", "stdout", "stderr"}
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda path: str(path.relative_to(SRC)))
 def test_files_and_functions_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE
-    functions = (node for node in ast.walk(parse(path)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    functions = (
+        node for node in ast.walk(parse(path)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
     lengths = {node.name: node.end_lineno - node.lineno + 1 for node in functions}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION} == {}

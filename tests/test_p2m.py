@@ -134,11 +134,19 @@ def test_run_at(raw):
 
 def test_any_shape_and_width():
     for p2m in both([10, 11, INVALID, IDENTITY | 3]):
-        assert p2m.translate(np.array([[0, 1], [2, 3]], np.uint8)).tolist() == [[10, 11], [INVALID, IDENTITY | 3]]
+        assert p2m.translate(np.array([[0, 1], [2, 3]], np.uint8)).tolist() == [
+            [10, 11],
+            [INVALID, IDENTITY | 3],
+        ]
         assert p2m.translate(np.array(1, np.int16)).shape == ()
         assert int(p2m.translate(np.array(1, np.int16))) == 11
         assert p2m.translate(np.array([], np.int32)).tolist() == []
-        assert p2m.translate(np.arange(8, dtype=np.uint32)[::2]).tolist() == [10, INVALID, IDENTITY | 4, IDENTITY | 6]
+        assert p2m.translate(np.arange(8, dtype=np.uint32)[::2]).tolist() == [
+            10,
+            INVALID,
+            IDENTITY | 4,
+            IDENTITY | 6,
+        ]
         assert p2m.inverse(np.array([[11, 12]])).tolist() == [[1, -1]]
 
 
@@ -146,7 +154,9 @@ def test_more_pfns_than_one_chunk():
     raw = np.arange(100_000, dtype=np.uint64)[::-1] + np.uint64(7)
     raw[5::1000] = INVALID
     pfns = np.random.default_rng(1).integers(0, 100_050, 200_000)
-    expected = np.where(pfns < raw.size, raw[np.minimum(pfns, raw.size - 1)], pfns.astype(np.uint64) | np.uint64(IDENTITY))
+    expected = np.where(
+        pfns < raw.size, raw[np.minimum(pfns, raw.size - 1)], pfns.astype(np.uint64) | np.uint64(IDENTITY)
+    )
     array = P2M(raw)
     assert np.array_equal(array.translate(pfns), expected)
     assert np.array_equal(P2M(array.extents()).translate(pfns), expected)
@@ -154,7 +164,12 @@ def test_more_pfns_than_one_chunk():
 
 def test_numbers_do_not_wrap_within_a_run():
     p2m = P2M([Run(0, 3, Kind.MFN, 2, -1), Run(3, 1 << 34, Kind.IDENTITY)])
-    assert p2m.translate(np.array([0, 1, 2, (1 << 34) - 1], np.uint64)).tolist() == [2, 1, 0, IDENTITY | ((1 << 34) - 1)]
+    assert p2m.translate(np.array([0, 1, 2, (1 << 34) - 1], np.uint64)).tolist() == [
+        2,
+        1,
+        0,
+        IDENTITY | ((1 << 34) - 1),
+    ]
 
 
 def test_a_range_inside_an_array_is_not_copied():
@@ -215,7 +230,9 @@ def test_runs_with_a_gap_or_overlap_are_refused(runs):
         P2M(runs)
 
 
-@pytest.mark.parametrize("array", [np.zeros(3, np.int64), np.zeros(3, np.uint32), np.zeros((2, 2), np.uint64)])
+@pytest.mark.parametrize(
+    "array", [np.zeros(3, np.int64), np.zeros(3, np.uint32), np.zeros((2, 2), np.uint64)]
+)
 def test_arrays_of_another_form_are_refused(array):
     with pytest.raises(ValueError, match="expected one uint64 a PFN"):
         P2M(array)

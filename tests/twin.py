@@ -10,6 +10,7 @@ do. Sources: Linux ``arch/x86/xen/setup.c``, ``p2m.c``, ``mmu_pv.c`` and ``arch/
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from xenp2m.e820 import Entry
 from xenp2m.host import Host
@@ -50,7 +51,7 @@ def update_table(table: list[Entry], capacity: int) -> list[Entry]:
         return list(table)
     edges = sorted({edge for e in table if e.start < e.end for edge in (e.start, e.end)})
     result: list[Entry] = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         kind = max((e.type for e in table if e.start <= low and high <= e.end), default=0)
         if not kind:
             continue
@@ -115,7 +116,9 @@ class Twin:
         host = self.host
         limit = 1 << 34 if host.dom == "dom0" else 1 << 27
         self.ini = min(limit, host.nr_pages)
-        self.early = [host.mfn_base + (host.nr_pages - 1 - p if host.mfn_desc else p) for p in range(host.nr_pages)]
+        self.early = [
+            host.mfn_base + (host.nr_pages - 1 - p if host.mfn_desc else p) for p in range(host.nr_pages)
+        ]
         self.m2p = {mfn: pfn for pfn, mfn in enumerate(self.early)}
         self.early += [INVALID] * (-len(self.early) % LEAF)
         self.size = self.max_pfn = len(self.early)
@@ -123,8 +126,10 @@ class Twin:
         self.read_map()
         if host.release.checks == "early":
             self.check("kernel", host.kernel)
-            self.check("xen_start_info", None if host.start_info is None else
-                       (host.start_info, host.start_info + START_INFO_SIZE))
+            self.check(
+                "xen_start_info",
+                None if host.start_info is None else (host.start_info, host.start_info + START_INFO_SIZE),
+            )
             self.check("page table", host.pt)
         self.walk(self.grant(limit))
         self.extra_early = [(s, (s + n) % WRAP) for s, n in self.slots if n]
@@ -141,7 +146,7 @@ class Twin:
 
     def reserve_objects(self) -> None:
         host = self.host
-        self.reserved.append((0, 16 * PAGE))  # Of Linux 5.15; up to 5.12 it was one page.
+        self.reserved.append((0, host.release.low_reserve))
         for area in (host.kernel, host.pt):
             if area is not None:
                 self.reserved.append(area)
@@ -205,7 +210,9 @@ class Twin:
             if target % PAGE:
                 raise Halt("nonram-swap-not-page-aligned", 1, None)
             if len(self.swaps) == 4:
-                raise Halt("console", 1, "Number of required E820 entry remapping actions exceed maximum value")
+                raise Halt(
+                    "console", 1, "Number of required E820 entry remapping actions exceed maximum value"
+                )
             self.swaps.append((nvs, moved, target, start, size))
             self.table = update_table(self.table, self.host.release.e820_entries)
             return
@@ -479,7 +486,9 @@ class Twin:
     def remap(self) -> None:
         start, length = None, 0
         while self.newest is not None:
-            older, target, mfns = self.records[self.newest]
+            if self.newest not in self.records:
+                raise Halt("endless list", 4, None)  # A page in two holes; the kernel goes round for ever.
+            older, target, mfns = self.records.pop(self.newest)
             for i, mfn in enumerate(mfns):
                 if not self.set(target + i, mfn):
                     raise Halt("remap-p2m-update-failed", 4, None)

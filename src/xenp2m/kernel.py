@@ -26,7 +26,7 @@ class Version(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Version | None:
         """The version at the start of `text` (``6.1.0-56-amd64``, ``v5.10``); None if there is none."""
-        match = re.match(r"v?(\d{1,3})\.(\d{1,4})(?:\.(\d{1,5}))?(?![\d.]*\w*:)", text.strip())
+        match = re.match(r"v?(\d{1,3})\.(\d{1,4})(?!\d)(?:\.(\d{1,5})(?!\d))?(?![\d.]*\w*:)", text.strip())
         return cls(int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
     def __str__(self) -> str:
@@ -66,6 +66,8 @@ class Release:
             5.11.4, 5.10.21), or ``bugs``.
         ibft: whether dom0 reserves 0x80000 - 0x100000 for an iBFT where the caller does not say
             (9338c2233b97, 6.5, with CONFIG_ISCSI_IBFT_FIND).
+        low_reserve: bytes from address 0 that are taken before the map is built: the first page, or
+            64 KiB (``early_reserve_memory``, 5.13; not settled for 5.13 to 5.14.8).
         e820_entries: capacity of the kernel's table, ``E820_MAX_ENTRIES``: 128 and three for each
             possible NUMA node, 3200 in Debian's kernels of today, 320 in those before 4.3.
         fill: identity words of a fresh leaf page of the linear list count from the ``aligned`` start
@@ -83,6 +85,7 @@ class Release:
     list_end: str = "page"
     beyond: str = "fails"
     ibft: bool = False
+    low_reserve: int = 0x10000
     e820_entries: int = 3200
     fill: str = "aligned"
 
@@ -115,6 +118,7 @@ class Release:
             beyond="fails" if fails else "bugs",
             ibft=version >= Version(6, 5),
             e820_entries=3200 if version >= Version(4, 3) else 320,
+            low_reserve=0x10000 if version >= Version(5, 13) else 0x1000,
         )
 
     def vary(self, text: str, where: str = "--variant") -> Release:

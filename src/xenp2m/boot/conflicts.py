@@ -33,7 +33,6 @@ __all__ = [
 START_INFO_SIZE = 1168
 """Bytes of ``struct start_info`` in a 64-bit guest (Xen ``public/xen.h``)."""
 
-_LOW_RESERVED = (0, 0x10000)
 _SWAPS = 4
 _MEMBERS = (("kernel", "kernel"), ("xen_start_info", "start_info"), ("page table", "pt"))
 
@@ -104,7 +103,7 @@ def _swap_with_ram(host: Host, entries: list[Entry], index: int, swaps: list[Swa
         changed = list(entries)
         changed[place] = Entry(ram.start, paddr, RAM)
         changed[index] = Entry(maddr, maddr + size, RAM)
-        return sanitize([*changed, moved])
+        return sanitize([*changed, moved], host.release.e820_entries)
     raise BugError(Bug("console", 1, "No suitable area found for required E820 entry remapping action"))
 
 
@@ -153,7 +152,9 @@ def _slide(entry: Entry, taken: list[Range], size: int) -> int | None:
 
 def _reserved(host: Host, extra: Iterable[Range]) -> list[Range]:
     """What memblock holds when the kernel looks for a free area, as byte ranges."""
-    ranges = [_LOW_RESERVED, *((s << PAGE_SHIFT, e << PAGE_SHIFT) for s, e in extra)]
+    # A region whose size turned negative reserves all that follows it.
+    ranges = [(s << PAGE_SHIFT, (e if e > s else 1 << 52) << PAGE_SHIFT) for s, e in extra]
+    ranges.append((0, host.release.low_reserve))
     ranges += [r for r in (host.kernel, host.pt) if r]
     if host.start_info is not None:
         ranges.append((host.start_info, host.start_info + PAGE_SIZE))

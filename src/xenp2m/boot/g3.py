@@ -60,9 +60,9 @@ def _memory_setup(host: Host, layout: Layout) -> GuestMap:
     guest = GuestMap(host.release, host.ini_pages << PAGE_SHIFT, layout.extra_pages)
     guest.fill(entries)
     guest.add(Entry(ISA_START, ISA_END, RESERVED))
-    layout.table, layout.empty_entries, layout.dropped = guest.table, guest.empty, guest.dropped
+    layout.table, layout.dropped = guest.table, guest.dropped
     layout.stalled, layout.extra_lost = guest.stalled, guest.extra.lost
-    final = sanitize(guest.table)
+    final = sanitize(guest.table, host.release.e820_entries)
     if host.release.checks == "late":
         check_image(host, entries, layout.swaps)
     layout.relocations.extend(relocate(host, entries, guest.extra.ranges()))
@@ -81,7 +81,7 @@ def _host_map(host: Host) -> list[Entry]:
         entries = [e._replace(type=RAM) if e.type == UNUSABLE else e for e in entries]
         if host.ibft:
             entries.append(Entry(IBFT_START, IBFT_END, RESERVED))
-    return sanitize(entries)
+    return sanitize(entries, host.release.e820_entries)
 
 
 def _max_pages(host: Host) -> int:
@@ -94,11 +94,15 @@ def _max_pages(host: Host) -> int:
 def _plan_holes(host: Host, layout: Layout) -> None:
     """Choose a target for every frame below the initial allocation; release what finds none."""
     targets = TargetScan(layout.host_map, host.ini_pages)
+    rest = _end_of_map(host, layout)
     for start, end in layout.holes:
         for move in plan_hole((start, end), host.ini_pages, targets):
             layout.moves.append(move)
             start = move.source + move.size
         end = min(end, host.ini_pages)
+        if start <= rest < end and host.mfns(rest) != rest:
+            # The map's last page is a part of one and identity by now: Xen refuses to take it back.
+            end = rest
         if start < end:
             layout.released += end - start
             if layout.freed and start <= layout.freed[-1][1]:
@@ -106,11 +110,18 @@ def _plan_holes(host: Host, layout: Layout) -> None:
             layout.freed.append((start, end))
 
 
+def _end_of_map(host: Host, layout: Layout) -> int:
+    """PFN from which everything is identity: where the walk over the map ends."""
+    if layout.host_map:
+        return pfn_down(layout.host_map[-1].end)
+    # A map of nothing but empty entries sorts to nothing; the walk ends where it began.
+    return pfn_down(host.e820[0].start) if host.e820 else 0
+
+
 def _build_list(host: Host, layout: Layout, guest: GuestMap) -> None:
     """Phases 2 to 4: rebuild the list, empty the extra regions, store the moved frames."""
     p2m = LinearList(host)
-    rest = pfn_down(layout.host_map[-1].end)
-    p2m.set_identity(rest, p2m.end_pfn)
+    p2m.set_identity(_end_of_map(host, layout), p2m.end_pfn)
     for hole in layout.holes:
         p2m.set_identity(*hole)
     p2m.rebuild(guest.end_pfn)

@@ -25,9 +25,8 @@ class GuestMap:
     """The guest's table while it is filled.
 
     Attributes:
-        table: ranges stored, in the order they were added. A negative size is kept as
-            ``end < start``; a range without a byte takes a slot but is not kept.
-        empty: how many of those there were.
+        table: ranges stored, in the order they were added, up to the table's capacity. A negative
+            size is ``end < start``; a range without a byte is stored, too.
         dropped: ranges that came after the table was full.
         extra: the extra regions.
         extra_pages: extra pages that are still to be placed (modulo 2^64).
@@ -40,7 +39,6 @@ class GuestMap:
         self._capacity = release.e820_entries
         self._mem_end = mem_end
         self.table: list[Entry] = []
-        self.empty = 0
         self.dropped = 0
         self.extra = ExtraRegions()
         self.extra_pages = extra_pages
@@ -59,15 +57,10 @@ class GuestMap:
         """Add one range; RAM shrinks to whole pages first, which can turn its size negative."""
         if entry.type == RAM:
             entry = Entry(page_up(entry.start), page_down(entry.end), RAM)
-        if self._slots_left() <= 0:
-            self.dropped += 1
-        elif entry.start == entry.end:
-            self.empty += 1
-        else:
+        if len(self.table) < self._capacity:
             self.table.append(entry)
-
-    def _slots_left(self) -> int:
-        return self._capacity - len(self.table) - self.empty
+        else:
+            self.dropped += 1
 
     def _ram(self, start: int, end: int) -> None:
         if start < self._mem_end:
@@ -95,12 +88,14 @@ class GuestMap:
         """Passes that take a page's worth of bytes without a whole page in them.
 
         With an unaligned start and one page left to place, each pass adds a range without a byte
-        and places nothing, until the entry is used up.
+        and a region without a page, until the entry is used up.
         """
         self.stalled = self.stalled or (start, end)
         passes = (end - start) // PAGE_SIZE
-        kept = min(passes, max(0, self._slots_left()))
-        self.empty += kept
+        kept = min(passes, self._capacity - len(self.table))
+        first = page_up(start)
+        self.table += (Entry(at, at, RAM) for at in range(first, first + kept * PAGE_SIZE, PAGE_SIZE))
         self.dropped += passes - kept
         self.end_pfn = pfn_up(start + (passes - 1) * PAGE_SIZE)
+        self.extra.add(self.end_pfn, 0)
         return start + passes * PAGE_SIZE

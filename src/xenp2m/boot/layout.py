@@ -96,8 +96,7 @@ class Layout:
             holds a RAM entry of less than a page belongs to two of them.
         host_map: the map after the first sorting, NVS swaps included.
         table: every range the kernel adds for the guest, before the last sorting; stored up to
-            the table's capacity.
-        empty_entries: ranges without a byte that were added as well (they take a slot each).
+            the table's capacity, ranges without a byte among them.
         dropped: ranges lost because the table was full.
         stalled: bytes of the RAM entry that cost those ranges, where there is one.
         e820: the guest's final map.
@@ -130,7 +129,6 @@ class Layout:
     holes: list[Range] = field(default_factory=list)
     host_map: list[Entry] = field(default_factory=list)
     table: list[Entry] = field(default_factory=list)
-    empty_entries: int = 0
     dropped: int = 0
     stalled: Range | None = None
     e820: list[Entry] | None = None
