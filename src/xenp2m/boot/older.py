@@ -13,7 +13,7 @@ from xenp2m.boot.guestmap import GuestMap
 from xenp2m.boot.run_tree import Frames, RunTree
 from xenp2m.e820 import RAM, UNUSABLE, Entry, sanitize
 from xenp2m.errors import InputError, shorten
-from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, page_down, page_up, pfn_down, pfn_up
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, pfn_down, pfn_up
 from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
@@ -96,15 +96,6 @@ class ByteGuestMap(GuestMap):
     def __init__(self, release: Release, mem_end: int, extra_pages: int) -> None:
         super().__init__(release, mem_end, extra_pages)
         self.placed: list[Range] = []
-
-    def add(self, entry: Entry) -> None:
-        """Add one range; RAM shrinks to whole pages first. One without a byte is kept, too."""
-        if entry.type == RAM:
-            entry = Entry(page_up(entry.start), page_down(entry.end), RAM)
-        if self._slots_left() > 0:
-            self.table.append(entry)
-        else:
-            self.dropped += 1
 
     def _ram(self, start: int, end: int) -> None:
         if start < self._mem_end:
@@ -190,7 +181,7 @@ def release(layout: Layout, tree: RunTree, start: int, end: int) -> None:
 
 def finish_map(layout: Layout, guest: GuestMap) -> None:
     """Write the guest's table into the layout and sort it for the last time."""
-    layout.table, layout.empty_entries, layout.dropped = guest.table, guest.empty, guest.dropped
+    layout.table, layout.dropped = guest.table, guest.dropped
     layout.extra_lost = guest.extra.lost
     layout.e820 = sanitize(guest.table)
 
