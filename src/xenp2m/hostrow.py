@@ -15,7 +15,6 @@ from xenp2m.errors import InputError, shorten
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
 from xenp2m.host import UNLIMITED, Host
 from xenp2m.kernel import NEWEST, Release, Version
-from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +40,7 @@ _DEFAULTS: dict[str, Any] = {
     "p2m_limit_gb": 512,
     "ibft": False,
 }
-_OBJECTS = frozenset(
-    {"kernel", "start_info", "pt", "initrd", "p2m_frames", "virt_p2m_4tools", "variant", "rules", "extra"}
-)
+_OBJECTS = frozenset({"kernel", "start_info", "pt", "initrd", "p2m_frames", "virt_p2m_4tools", "variant"})
 _FIELDS = frozenset(_DEFAULTS) | _OBJECTS | {"nr_pages"}
 
 
@@ -143,8 +140,6 @@ def _host(fields: Mapping[str, Any], release: Release, where: str, assumed: list
         initrd=read.range("initrd", sized=True),
         p2m_frames=read.frames("p2m_frames"),
         virt_p2m_4tools=bool(read.integer("virt_p2m_4tools", 0, 1)) if "virt_p2m_4tools" in value else False,
-        rules=read.word("rules", tuple(RULES)),
-        extra=read.word("extra", ("behind", "contiguous")) or "behind",
         assumed=tuple(assumed),
     )
 
@@ -173,13 +168,6 @@ class _Reader:
     def boolean(self, key: str) -> bool:
         """One of true and false, or 1 and 0."""
         return bool(self.integer(key, 0, 1))
-
-    def word(self, key: str, words: tuple[str, ...]) -> str | None:
-        """One of `words`, or None."""
-        value = self._fields.get(key)
-        if value is not None and (not isinstance(value, str) or value not in words):
-            raise self._refuse(key, f"one of {', '.join(words)}", value)
-        return value
 
     def _pair(self, key: str) -> tuple[int, int] | None:
         value = self._fields.get(key)

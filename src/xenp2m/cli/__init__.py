@@ -13,7 +13,7 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "plan": "what a host's boot will do with its memory, and how it ends",
     "explain": "one PFN, MFN or address of a plan and why it is so; a finding's story",
-    "replay": "operations on the P2M of a chosen era: what each returned, the tree drawn",
+    "replay": "operations on the P2M of any era: what each returned, the tree drawn",
 }
 
 _HELP = """\
