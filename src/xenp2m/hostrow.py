@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["host_of_row"]
 
-_ROW_KEYS = frozenset({"id", "kernel", "bits", "in", "out"})
 _IGNORED = frozenset({"cls", "name"})
+_ROW_KEYS = frozenset({"id", "kernel", "bits", "in", "out"}) | _IGNORED
 _TABLE_64, _TABLE_32 = 320, 131
 """Ranges that the E820 table of kernels before 4.3 holds, by word size."""
 _NAMED_VERSIONS = {"g3a": "4.2"}
 """Names that stand for versions: the era whose vectors follow no single release."""
 _NAMED_VARIANTS = {"aligned-fill": "fill=aligned", "unaligned-identity-fill": "fill=unaligned"}
+_MOST_ENTRIES = 10_000
+"""Entries of a map: more than any table of Xen or Linux holds."""
 _LIMIT = 1 << 52
 """Bound of page counts and frame numbers: the frames of a 64-bit address space."""
 
@@ -201,6 +203,8 @@ class _Reader:
             return None
         if not isinstance(value, list):
             raise self._refuse(key, "a list of [start, end, type] or null", value)
+        if len(value) > _MOST_ENTRIES:
+            raise self._refuse(key, f"at most {_MOST_ENTRIES:,} entries", len(value))
         return validated(
             (self._entry(f"{key}[{i}]", e) for i, e in enumerate(value)), f"{self._where}, {key}"
         )

@@ -86,10 +86,12 @@ class Options:
             return self.config.p2m_limit_gb
         return self.hotplug_limit
 
-    def has_ibft(self) -> bool | None:
-        """Whether the iBFT window is reserved, said or from the configuration."""
+    def has_ibft(self, release: Release) -> bool | None:
+        """Whether the iBFT window is reserved: said, or from the configuration of a kernel that knows it."""
         if self.ibft is None and self.config is not None:
-            return self.config.ibft
+            return self.config.ibft and release.ibft
+        if self.ibft is None and any(variant.startswith("ibft=") for variant in self.variants):
+            return self.varied(release).ibft
         return self.ibft
 
     def applied(self, host: Host) -> Host:
@@ -99,7 +101,7 @@ class Options:
             "dom": "domU" if self.domu else None,
             "nr_pages": self.nr_pages,
             "max_res": self.max_pages,
-            "ibft": self.has_ibft(),
+            "ibft": self.has_ibft(release),
             "p2m_limit_gb": self.limit_gb(),
             "mem_limit": self.mem_limit,
             "rules": self.rules,

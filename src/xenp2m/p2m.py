@@ -125,6 +125,10 @@ class P2M:
             raise IndexError(f"expected PFNs from 0 on, got {int(flat.min())}")
         index = flat.astype(np.uint64, copy=False)
         found = np.empty(index.size, np.uint64)
+        if self._words is not None and index.size and int(index.max()) < len(self):
+            # Every index is in bounds: of numpy's modes "wrap" is the fastest then.
+            np.take(self._words, index.view(np.int64), out=found, mode="wrap")
+            return found.reshape(np.shape(pfns))
         for low in range(0, index.size, _CHUNK):
             self._gather(index[low : low + _CHUNK], found[low : low + _CHUNK])
         return found.reshape(np.shape(pfns))
@@ -203,7 +207,6 @@ class P2M:
         past = bool(index.size) and int(index.max()) >= size
         if self._words is not None and size:
             inside = np.minimum(index, np.uint64(size - 1)) if past else index
-            # Every index is in bounds by now; of numpy's modes "wrap" is the fastest.
             np.take(self._words, inside.view(np.int64), out=found, mode="wrap")
         elif size:
             self._gather_runs(index, found)

@@ -95,7 +95,7 @@ class _Reasons:
         self._end_of_map = max((pfn_down(e.end) for e in layout.host_map), default=0)
         edges = {
             host.nr_pages,
-            *(edge for part in layout.populated for edge in part),
+            *(edge for part in (*layout.populated, *self._extra) for edge in part),
             *(e for g in self._groups for e in g[0]),
             *(e for s in self._swaps for e in s[0]),
         }

@@ -100,7 +100,7 @@ class _Recovery:
         nr_pages, max_res = self._sizes(host_map)
         release = self._release()
         base = self._log.dom0_alloc[0] >> PAGE_SHIFT if self._log.dom0_alloc else 1 << 20
-        limit, ibft = self._options.limit_gb(), self._options.has_ibft()
+        limit, ibft = self._options.limit_gb(), self._options.has_ibft(release)
         if limit is None and release.p2m not in RULES:
             self._assumed.append("memory hotplug up to 512 GiB")
         if ibft is None and release.ibft and not self._domu:

@@ -12,6 +12,7 @@ Source: ``xen_vmalloc_p2m_tree``, ``xen_rebuild_p2m_list``, ``xen_build_mfn_list
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from xenp2m.extents import Range, Run, intersect, overlay, subtract, union
@@ -160,9 +161,13 @@ class LinearList:
 
     def _grow(self, late: list[Range]) -> None:
         """Leaf pages allocated by late stores move the end that tools see."""
+        firsts = [low for low, _ in late]
         for start, end in self._touched_late:
-            for _, high in intersect([(start // self._leaf, -(-end // self._leaf))], late):
-                first = self._first_stored(start, end, (high - 1) * self._leaf)
+            low, high = start // self._leaf, -(-end // self._leaf)
+            for index in range(max(0, bisect_right(firsts, low) - 1), bisect_left(firsts, high)):
+                if late[index][1] <= low:
+                    continue
+                first = self._first_stored(start, end, (min(high, late[index][1]) - 1) * self._leaf)
                 if self._host.release.list_end == "entry":
                     self.end_pfn = max(self.end_pfn, first)
                 elif first >= self.end_pfn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -33,7 +34,11 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit status: 0, 1 or 2.
     """
-    group = _Verbs("xenp2m", help="The memory of a Xen PV host, worked out exactly.")
+    group = _Verbs(
+        "xenp2m",
+        help="The memory of a Xen PV host, worked out exactly.",
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
     try:
         status = group.main(arguments, prog_name="xenp2m", standalone_mode=False)
         sys.stdout.flush()
@@ -46,12 +51,25 @@ def run(arguments: list[str]) -> int:
         return _complain(error.format_message())
     except XenP2MError as error:
         return _complain(str(error))
-    except (BrokenPipeError, SystemExit):
-        # The reader went away (`xenp2m plan | head`), which click turns into an exit: nothing is
-        # wrong, and nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            _drop_output()
+            return _complain(f"output: expected a place that can be written, got {error.strerror}")
+        return _gone()
+    except SystemExit:
+        return _gone()
     return status if isinstance(status, int) else 0
+
+
+def _gone() -> int:
+    """The reader went away (`xenp2m plan | head`), which click turns into an exit: nothing is wrong."""
+    _drop_output()
+    return 0
+
+
+def _drop_output() -> None:
+    """Send what is still buffered to nowhere, so that closing does not fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> int:

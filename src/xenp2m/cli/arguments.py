@@ -14,7 +14,7 @@ from xenp2m.kernel import Version
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ADDRESS", "FRAMES", "MAX_PAGES", "PAGES", "SIZED", "SPAN", "VERSION"]
+__all__ = ["ADDRESS", "FRAMES", "GIB", "MAX_PAGES", "PAGES", "SIZED", "SPAN", "VERSION"]
 
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 _NUMBER = re.compile(r"(0x[0-9a-f]{1,16}|\d{1,20})(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
@@ -84,7 +84,10 @@ def _sized(text: str) -> tuple[int, int]:
 
 def _frames(text: str) -> tuple[int, int]:
     first, _, count = text.partition("+")
-    return _number(first.strip(), unit=False), _number(count.strip(), unit=False)
+    frames = _number(first.strip(), unit=False), _number(count.strip(), unit=False)
+    if sum(frames) > 1 << 52:
+        raise ValueError(text)
+    return frames
 
 
 def _version(text: str) -> Version:
@@ -94,6 +97,14 @@ def _version(text: str) -> Version:
     return version
 
 
+def _gib(text: str) -> int:
+    number = _number(text, unit=False)
+    if number > 1 << 20:
+        raise ValueError(text)
+    return number
+
+
+GIB = _Value("GIB", _gib, "a number of GiB from 0 to 1048576")
 PAGES = _Value("PAGES", _pages, "a number of pages, or a size such as 1024M")
 MAX_PAGES = _Value("PAGES", _max_pages, 'a number of pages, a size such as 1536M, or "unlimited"')
 ADDRESS = _Value("ADDRESS", _address, "a byte address or size below 2^60, such as 0x4a00000 or 2048M")

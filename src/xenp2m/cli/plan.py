@@ -68,12 +68,12 @@ def _print_json(item: Item, plan: Plan | None) -> None:
         return
     click.echo(json.dumps(refusal(str(item.error), item.id)))
     if not item.is_row:
-        click.echo(f"xenp2m: {item.error}", err=True)
+        click.echo(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
 
 
 def _print_text(item: Item, plan: Plan | None, verbose: bool) -> None:
     if plan is None:
-        click.echo(f"xenp2m: {item.error}", err=True)
+        click.echo(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
         return
     lines = plan_lines(
         plan, item.title, width=columns(), verbose=verbose, unicode=speaks_unicode(), paint=paint

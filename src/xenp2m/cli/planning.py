@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xenp2m.cli.arguments import ADDRESS, FRAMES, MAX_PAGES, PAGES, SIZED, SPAN, VERSION
+from xenp2m.cli.arguments import ADDRESS, FRAMES, GIB, MAX_PAGES, PAGES, SIZED, SPAN, VERSION
 from xenp2m.kernelconfig import read_config
 from xenp2m.options import Options
 from xenp2m.textfile import read_text
@@ -34,7 +34,7 @@ _HOST_OPTIONS = (
     click.option("--domu", is_flag=True, help="The guest is a domU: the map is the toolstack's."),
     click.option("--ibft/--no-ibft", default=None,
                  help="The kernel reserves 0x80000 - 0x100000 (CONFIG_ISCSI_IBFT_FIND)."),
-    click.option("--hotplug-limit", type=click.IntRange(0, 1 << 20), metavar="GIB",
+    click.option("--hotplug-limit", type=GIB,
                  help="CONFIG_XEN_MEMORY_HOTPLUG_LIMIT; 0 without memory hotplug. [default: 512]"),
     click.option("--kernel-config", metavar="FILE",
                  help="The kernel's .config: version, hotplug limit, iBFT, E820 table."),

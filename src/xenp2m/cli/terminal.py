@@ -35,6 +35,6 @@ def speaks_unicode() -> bool:
     """Whether block characters can be printed."""
     try:
         "█▒─·…".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
+    except (AttributeError, UnicodeEncodeError, LookupError):
         return False
     return True
