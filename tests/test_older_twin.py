@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from older_twin import OlderTwin
 
+from older_twin import OlderTwin
 from xenp2m.boot.select import boot
 from xenp2m.e820 import Entry
 from xenp2m.host import UNLIMITED, Host
