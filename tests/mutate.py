@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-_PATIENCE = 120
+_LIMITED = ("timeout", "--signal=KILL", "200", "prlimit", "--as=4294967296")
+"""A broken tree can run on, or eat all memory: 200 s and 4 GiB for the tests of one mutation."""
 ROOT = Path(__file__).parent.parent
 TESTS = (
     "test_tree.py",
@@ -93,10 +94,9 @@ def failures(mutation: Mutation) -> list[str]:
         command += [str(ROOT / "tests" / name) for name in TESTS]
         environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
-            command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+            [*_LIMITED, *command], cwd=directory, env=environment, capture_output=True, text=True, check=False
         )
     named = re.findall(r"^(?:FAILED|ERROR) \S*?(test_\w+\.py(?:::\S+)?)", done.stdout, re.MULTILINE)
-    # a broken tree can also eat all memory: the tests are killed before they name anything
     return named or ([f"the tests ended with status {done.returncode}"] if done.returncode else [])
 
 
