@@ -351,5 +351,4 @@ _KERNEL = _rules(
     ("new memory area", r"Can't find new memory area.{0,200}", _whole_line("printed.stops")),
     ("No suitable area", r"No suitable area found.{0,200}", _whole_line("printed.stops")),
     ("ainted", r".{0,200}ainted.{0,200} (\d{1,3}\.\d{1,4}\S{0,80}) (#\d.{0,200})", _oops),
-    ("address sizes", r"address sizes\s{0,4}: (\d{1,3}) bits physical", _number("phys_addr_bits")),
 )

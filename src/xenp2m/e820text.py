@@ -213,7 +213,8 @@ def _half_open(
         return None  # a lone "ACPI" is half of a line that was broken
     start, end = int(match["a"].replace(":", ""), 16), int(match["b"].replace(":", ""), 16)
     if inclusive:
-        end = (end + 1) % ADDRESS_LIMIT if end < ADDRESS_LIMIT else end + 1
+        # Linux prints ranges of no size as ending below their start; others print what firmware says.
+        end = 0 if end == ADDRESS_LIMIT - 1 and start == 0 and form.startswith("linux") else end + 1
     return MapLine(Entry(start << shift, end << shift, kind), form, label)
 
 

@@ -84,7 +84,9 @@ def read_hosts(paths: Sequence[str], options: Options) -> Iterator[Item]:
 def _is_json(text: str) -> bool:
     """Whether a text is meant as JSON; a kernel's log may begin with ``[`` as well."""
     head = text[:4096].lstrip()
-    return head.startswith("{") or (head.startswith("[") and head[1:].lstrip()[:1] in ("{", "]"))
+    if head.startswith("[") and head[1:].lstrip()[:1] in ("{", "]"):
+        return True
+    return head.startswith("{") or '\n{"' in head
 
 
 def _rows(text: str, path: str, options: Options) -> Iterator[Item]:
@@ -103,18 +105,23 @@ def _rows(text: str, path: str, options: Options) -> Iterator[Item]:
 
 def _values(text: str, path: str) -> Iterator[tuple[str, Any]]:
     """Every JSON value of a text with its place: one document, the items of a list, or one a line."""
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    whole = _parse(text, path)
-    if isinstance(whole, InputError) and len(lines) > 1:
-        values = [(f"{path}:{number}", _parse(line, f"{path}:{number}")) for number, line in lines]
-        if any(isinstance(value, dict) for _, value in values):
-            yield from values
-            return
-    if isinstance(whole, list):
+    name = "standard input" if path == "-" else path
+    whole = _parse(text, name)
+    lines = text.split("\n") if isinstance(whole, InputError) else []
+    if any(_is_object(line) for line in lines):
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield f"{name}:{number}", _parse(line, f"{name}:{number}")
+    elif isinstance(whole, list):
         for index, value in enumerate(whole):
-            yield f"{path}, item {index}", value
+            yield f"{name}, item {index}", value
     else:
-        yield path, whole
+        yield name, whole
+
+
+def _is_object(line: str) -> bool:
+    """Whether a line by itself is a JSON object."""
+    return line.lstrip().startswith("{") and isinstance(_parse(line, ""), dict)
 
 
 def _parse(text: str, where: str) -> Any:  # noqa: ANN401 (any JSON value, or the error)

@@ -32,6 +32,7 @@ _ODD |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), "-") | {
 
 _DATE = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _DAY = r"[A-Z][a-z]{2} [ \d]?\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?"
+_TIME = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 _WHO = r"[\w.-]{1,64}(?:\[\d{1,10}\])?"
 _PREFIX = re.compile(
     r"(?P<quote>[>|] ?)"
@@ -42,7 +43,7 @@ _PREFIX = re.compile(
     r"|(?P<level><\d{1,3}>)"
     r"|(?P<logger>(?!(?:Dom0|Xen|Loaded) kernel:)"
     rf"(?:(?:(?:{_DAY}|{_DATE}) )?(?:[\w.-]{{1,64}} )?kernel: ?|(?:{_DAY}|{_DATE}) {_WHO} {_WHO}: ?"
-    rf"|\[{_DATE}\] ?))"
+    rf"|\[(?:{_DATE}|{_TIME})\] ?|{_DATE} (?=\[|\(XEN\)|[A-Z<])))"
 )
 _DEPTH = 16
 
@@ -156,7 +157,7 @@ def _is_quoted_printable(text: str) -> bool:
     """Whether nearly every ``=`` of the text is one of quoted-printable, and some are certain."""
     if "=3D" not in text and "=C2=A0" not in text:
         return False
-    return len(_EQUALS.findall(text)) * 10 >= text.count("=") * 9
+    return sum(1 for _ in _EQUALS.finditer(text)) * 10 >= text.count("=") * 9
 
 
 def _decode(line: str) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.select import boot
+from xenp2m.boot.select import ERAS, boot
 from xenp2m.checks.boot import boot_findings, outcome_of
 from xenp2m.frames import Kind
+from xenp2m.kernel import NEWEST
 from xenp2m.model.rules import RULES
 from xenp2m.reasons import Stretch, stretches
 
@@ -53,6 +54,16 @@ class Plan:
         if self.layout.runs is None:
             return None
         return P2M(self.layout.runs, geometry=self.host.geometry, beyond=self.beyond)
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What the input did not tell, and what is not known of this kernel."""
+        release, lines = self.host.release, list(self.host.assumed)
+        if release.version > NEWEST:
+            lines.append(f"Linux {release.version} boots as {NEWEST} does, the newest that is known")
+        if not ERAS[release.era].verified:
+            lines.append("this era boots as its neighbours do: its own source was not compared")
+        return tuple(lines)
 
     @property
     def beyond(self) -> Kind:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from xenp2m.dom0_mem import estimate_available, from_command_line
+from xenp2m.dom0_mem import estimate_available, from_command_line, parse
 from xenp2m.e820 import ISA_END, ISA_START, RAM, sanitize, validated
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.frames import GEOMETRIES, PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["host_of_log", "list_frames"]
 
+_SLACK_KIB = 64
+"""KiB by which RAM entries and "System RAM" may differ: parts of pages."""
+_SPANS = (
+    "dom0_alloc", "initrd", "dom0_kernel_paddr", "loaded_kernel", "init_ramdisk_virt", "phys_mach_map",
+    "start_info", "page_tables",
+)  # fmt: skip
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 
@@ -91,10 +97,11 @@ class _Recovery:
         self._options = options
         self._assumed: list[str] = []
         self._xen = options.xen or Version.parse(log.xen_version or "")
-        self._domu = options.domu or log.dom == "domU"
+        self._domu = options.domu or log.dom == "domU" or log.plain_form == "libxl"
 
     def host(self) -> tuple[Host, str]:
         self._refuse()
+        self._contradictions()
         host_map = self._host_map()
         e820 = self._handed_over(host_map)
         nr_pages, max_res = self._sizes(host_map)
@@ -130,9 +137,27 @@ class _Recovery:
         log, name = self._log, self._log.name
         if log.arch is not None and log.arch.startswith("arm"):
             raise UnsupportedError(name, "an x86 PV guest", "an Arm host: Xen keeps the P2M there, no PV P2M")
-        if log.guest_kind in ("pvh", "hvm"):
-            kind = {"pvh": "PVH", "hvm": "HVM"}[log.guest_kind]
-            raise UnsupportedError(name, "a PV guest", f"a {kind} guest: Xen keeps its P2M, it has no PV P2M")
+        kind = log.guest_kind
+        if kind is None and re.search(r"(?:^|\s)dom0=\S*\bpvh\b", log.xen_cmdline or ""):
+            kind = "pvh"
+        if kind in ("pvh", "hvm"):
+            guest = {"pvh": "a PVH", "hvm": "an HVM"}[kind]
+            raise UnsupportedError(name, "a PV guest", f"{guest} guest: Xen keeps its P2M, it has no PV P2M")
+
+    def _contradictions(self) -> None:
+        """Refuse facts that cannot all be true: ranges that end before they start, two hosts in one."""
+        log = self._log
+        for fact in _SPANS:
+            span = getattr(log, fact)
+            if span is not None and not 0 <= span[0] <= span[1]:
+                raise InputError(
+                    log.where(fact), "a range that ends behind its start", f"{span[0]:#x}->{span[1]:#x}"
+                )
+        told, seen = Version.parse(log.xen_version or ""), Version.parse(log.printed.xen_version or "")
+        if told is not None and seen is not None and told[:2] != seen[:2]:
+            raise InputError(
+                log.where("printed.xen_version"), f"dom0 on Xen {told}, as the hypervisor says", f"Xen {seen}"
+            )
 
     def _host_map(self) -> tuple[Entry, ...] | None:
         """The best map of the log, with what it stands for named."""
@@ -150,15 +175,12 @@ class _Recovery:
         if log.linux_map and (log.linux_map_label or "").startswith("BIOS"):
             self._assumed.append("the map that Linux printed is the machine's")
             return validated(log.linux_map, log.name)
+        if log.linux_map and not self._domu:
+            got = "only the one that Linux printed after its own boot (--domu for the log of a domU)"
+            raise InputError(log.where("linux_map"), "the hypervisor's memory map, from xl dmesg", got)
         if log.linux_map:
-            whose = (
-                "the guest's own after its boot"
-                if self._domu
-                else "dom0's own after its boot: host RAM beyond it is not known"
-            )
-            self._assumed.append(f"the map is {whose}")
-            entries = validated(log.linux_map, log.name)
-            return _without_isa(entries) if self._domu else entries
+            self._assumed.append("the map is the guest's own after its boot")
+            return _without_isa(validated(log.linux_map, log.name))
         if log.iomem:
             self._assumed.append("/proc/iomem stands for the firmware's map")
             return validated(log.iomem, log.name)
@@ -182,7 +204,7 @@ class _Recovery:
         entries = validated(log.host_map, where)
         ram = sum(e.size for e in entries if e.type == RAM) >> 10
         told = log.system_ram_kib
-        if told is not None and abs(ram - told) > told // 64:
+        if told is not None and ram + _SLACK_KIB < told:
             expected = f"RAM entries of {told:,} KiB, as System RAM says"
             raise InputError(where, expected, f"{ram:,} KiB: lines of the map are missing")
         return entries
@@ -190,8 +212,7 @@ class _Recovery:
     def _handed_over(self, host_map: tuple[Entry, ...] | None) -> tuple[Entry, ...] | None:
         """The map that Linux is given."""
         log = self._log
-        printed_by_dom0 = host_map is not None and host_map == log.linux_map and log.linux_map_label == "Xen"
-        if host_map is None or self._domu or printed_by_dom0:
+        if host_map is None or self._domu:
             return host_map
         devices = Devices(
             ioapics=log.ioapics or None, lapic=log.lapic, vendor=log.cpu_vendor, family=log.cpu_family,
@@ -205,6 +226,7 @@ class _Recovery:
         """Initial pages and maximum reservation."""
         options, log = self._options, self._log
         nr_pages, max_res = options.nr_pages, options.max_pages
+        self._remarks()
         if options.dom0_mem is not None and host_map is not None:
             vcpus = log.max_vcpus or 1
             counted = pages_of_dom0_mem(
@@ -221,6 +243,13 @@ class _Recovery:
             nr_pages = guessed[0] if nr_pages is None else nr_pages
             max_res = guessed[1] if max_res is None else max_res
         return nr_pages, max_res
+
+    def _remarks(self) -> None:
+        """What the hypervisor passes over in ``dom0_mem=``, or takes otherwise than it looks."""
+        said = self._options.dom0_mem
+        line = self._log.xen_cmdline
+        meaning = parse(said, self._xen) if said is not None else from_command_line(line or "", self._xen)
+        self._assumed += [f"dom0_mem=: {remark}" for remark in (*meaning.ignored, *meaning.remarks)]
 
     def _domu_pages(self, nr_pages: int | None, host_map: tuple[Entry, ...] | None) -> int:
         if nr_pages is not None:
@@ -240,6 +269,11 @@ class _Recovery:
         pages += log.dom0_alloc_pages or 0
         if log.initrd is not None:
             pages += pfn_up(log.initrd[1] - log.initrd[0])
+        ram = sum(e.size for e in log.host_map if e.type == RAM) >> PAGE_SHIFT
+        if not 1 <= pages <= (ram or 1 << 40):
+            raise InputError(
+                log.where("dom0_alloc"), f"1 to {ram:,} pages for dom0, the host's RAM", f"{pages:,}"
+            )
         return pages
 
     def _reckoned(self, host_map: tuple[Entry, ...], for_pages: bool) -> tuple[int, int]:

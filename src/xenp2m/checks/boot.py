@@ -99,7 +99,7 @@ def _relocated(host: Host, layout: Layout) -> Iterator[Finding]:
 
 
 def _unaligned(host: Host, layout: Layout) -> Iterator[Finding]:
-    moved = [r for r in layout.relocations if r.target % PAGE_SIZE]
+    moved = [r for r in layout.relocations if r.target % PAGE_SIZE][:1]
     for object_ in moved:
         halts = object_.what == "p2m"
         yield Finding(
@@ -161,10 +161,18 @@ def _subpage(host: Host, layout: Layout) -> Iterator[Finding]:
             yield Finding(
                 STORIES["ram-without-page"],
                 f"RAM {_span(*entry[:2])} holds no whole page",
-                "dom0 dies in xen_remap_memory" if below else "dom0 dies in firmware_map_add_entry",
+                _pageless_why(host, below),
                 ((pfn_down(entry.start), pfn_up(entry.end)),),
                 Outcome.HALTS,
             )
+
+
+def _pageless_why(host: Host, below: bool) -> str:
+    if below:
+        return "dom0 dies in xen_remap_memory"
+    if host.release.version[:2] == (7, 2):
+        return "dom0 dies in firmware_map_add_entry"
+    return "dom0 dies early (7.2 in firmware_map_add_entry, 6.1 in __bitmap_set; others are not settled)"
 
 
 def _overflow(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -209,6 +217,41 @@ def _overflow_why(outcome: Outcome) -> str:
     if outcome is Outcome.CRASHES:
         return "this series was seen to panic when it touches the page left over, outside its map"
     return "boots or panics: not settled for this version (6.1 boots; 5.10, 6.12, 6.18, 7.2 and 7.3 panic)"
+
+
+def _max_below(host: Host, layout: Layout) -> Iterator[Finding]:
+    limit = host.max_res
+    if host.is_dom0 and limit is not None and 0 < limit < host.nr_pages:
+        yield Finding(
+            STORIES["max-below-allocation"],
+            f"dom0 starts with {_mib(host.nr_pages)}, its maximum is {_mib(limit)}",
+            pfns=((limit, host.nr_pages),),
+        )
+
+
+def _lost(host: Host, layout: Layout) -> Iterator[Finding]:
+    if host.release.era != "g3" or not layout.host_map:
+        return
+    end = pfn_up(layout.host_map[-1].end)
+    if end < host.nr_pages:
+        pages = host.nr_pages - end
+        what = f"{_frames(pages)} ({_mib(pages)}) from PFN {end:#x} on, where the map ends"
+        yield Finding(STORIES["frames-lost"], what, pfns=((end, host.nr_pages),))
+
+
+def _too_small(host: Host, layout: Layout) -> Iterator[Finding]:
+    held = [(name, span) for name, span in builder_objects(host) if pfn_up(span[1]) > host.nr_pages]
+    if host.initrd is not None and pfn_up(host.initrd[1]) > host.nr_pages:
+        held.append(("ramdisk", host.initrd))
+    if held and host.is_dom0:
+        name, (start, end) = held[0]
+        yield Finding(
+            STORIES["allocation-too-small"],
+            f"{name.replace('xen_start_info', 'start info')} {_span(start, end)} of {_mib(host.nr_pages)}",
+            "the hypervisor stops before it starts dom0",
+            ((host.nr_pages, pfn_up(end)),),
+            Outcome.HALTS,
+        )
 
 
 def _mem(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -301,7 +344,7 @@ def _brk(host: Host, layout: Layout) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[Host, Layout], Iterator[Finding]], ...] = (
-    _bug, _over_reach, _subpage, _overflow, _unaligned, _mem,
-    _released, _capped, _regions, _swapped, _relocated,
+    _too_small, _bug, _over_reach, _subpage, _overflow, _unaligned, _mem,
+    _released, _max_below, _lost, _capped, _regions, _swapped, _relocated,
     _remapped, _ibft, _leftover, _brk, _premise,
 )  # fmt: skip

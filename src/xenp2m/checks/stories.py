@@ -105,6 +105,25 @@ _WARNINGS = (
         f"xen_set_identity_and_release_chunk, {_SETUP}, 4.3 to 7.x",
     ),
     _story(
+        "max-below-allocation",
+        Severity.WARNING,
+        "The maximum reservation is below the initial allocation",
+        """dom0 is built with more pages than its maximum reservation. Frames from holes then move to PFNs
+        that have no place in dom0's map, and are lost to it. The hypervisor never builds such a dom0 by
+        itself: it cuts the allocation to max.""",
+        "Give max in dom0_mem= at least the size dom0 starts with.",
+        f"xen_memory_setup, {_SETUP}, 4.3 to 7.x; dom0_compute_nr_pages in Xen",
+    ),
+    _story(
+        "frames-lost",
+        Severity.WARNING,
+        "Frames lie beyond the end of the map and are lost",
+        """The builder populated PFNs behind the last entry of the memory map. Linux makes everything there
+        identity without giving the frames back, so dom0 owns them and cannot reach them.""",
+        "Give the domain no more memory than its map has room for.",
+        f"xen_memory_setup, {_SETUP}, 4.3 to 7.x",
+    ),
+    _story(
         "extra-regions-full",
         Severity.WARNING,
         "More extra regions than the kernel can keep",
@@ -148,6 +167,16 @@ _ERRORS = (
         RAM above dom0_mem= to swap with. Otherwise a kernel built for another load address
         (CONFIG_PHYSICAL_START), or firmware settings that move the range.""",
         f"xen_is_e820_reserved, {_SETUP}, 4.3; xen_chk_is_e820_usable, 6.12",
+    ),
+    _story(
+        "allocation-too-small",
+        Severity.ERROR,
+        "dom0's memory is too small for what has to be loaded",
+        """The kernel image, its page tables or the ramdisk reach beyond the pages that dom0 is given. The
+        hypervisor stops before it starts dom0: "Domain 0 allocation is too small for kernel image" or "Not
+        enough RAM for domain 0 allocation". A dom0_mem= value without a unit is in KiB.""",
+        "Raise dom0_mem=, and give it a unit.",
+        "dom0_construct_pv in xen/arch/x86/pv/dom0_build.c, 4.11 to 4.20",
     ),
     _story(
         "no-free-area",

@@ -40,6 +40,10 @@ def command(what: str | None, inputs: tuple[str, ...], as_json: bool, **said: An
     WHAT is a PFN (0x9f), mfn:0x1700ff, addr:0x9f000, an address as a size (2364M), or a code such
     as image-conflict. Without it the codes are listed. INPUTS are as for plan.
     """
+    if what is None and as_json:
+        for story in STORIES.values():
+            click.echo(json.dumps(story_object(story)))
+        return 0
     if what is None:
         for line in catalogue_lines(STORIES.values(), columns()):
             click.echo(line)

@@ -52,7 +52,7 @@ def answer(plan: Plan, row_id: object) -> dict[str, Any]:
         if layout.bug.console is not None:
             result["console"] = layout.bug.console
     result["verified"] = ERAS[plan.host.release.era].verified
-    result["assumed"] = list(plan.host.assumed)
+    result["assumed"] = list(plan.assumed)
     result["findings"] = [finding_object(finding) for finding in plan.findings]
     result["outcome"] = str(plan.outcome)
     return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.select import ERAS
 from xenp2m.e820 import type_name
 from xenp2m.findings import Outcome, Severity
 from xenp2m.frames import PAGE_SIZE, Kind
@@ -46,7 +45,7 @@ def plan_lines(
         unicode: block characters, or ASCII.
         paint: puts styles on text.
     """
-    yield paint(title, "head")
+    yield paint(wrapped(title, width, "", "  "), "head")
     word, style = _OUTCOMES[plan.outcome]
     yield ""
     yield from _errors(plan, width, paint)
@@ -118,10 +117,7 @@ def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
 
 
 def _assumed(plan: Plan, width: int) -> Iterator[str]:
-    assumed = list(plan.host.assumed)
-    if not ERAS[plan.host.release.era].verified:
-        assumed.append("this era boots as its neighbours do: its own source was not compared")
-    yield wrapped(f"assumed: {'; '.join(assumed) or 'nothing'}", width, " ", "   ")
+    yield wrapped(f"assumed: {'; '.join(plan.assumed) or 'nothing'}", width, " ", "   ")
 
 
 def _findings(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[str]:
