@@ -68,6 +68,9 @@ CASES = [
     ("extra-contiguous", pc("2.6.39", extra="contiguous"), pc("2.6.39")),
     ("identity-over-extra", pc("2.6.39", **THREAD, rules="seed"), pc("2.6.39", **THREAD)),
     ("brk-exceeded", pc("2.6.39", e820=FAR, geometry=GEOMETRY_32), pc("3.18", e820=FAR, geometry=GEOMETRY_32)),
+    ("max-below-allocation", pc(max_res=0x3FFFF), pc(max_res=0x40000)),
+    ("frames-lost", pc(e820=SMALL, nr_pages=0x40001), pc(e820=SMALL)),
+    ("allocation-too-small", pc(nr_pages=0x49FF, max_res=0x4A00, kernel=(16 * MIB, 74 * MIB)), pc(nr_pages=0x4A00, max_res=0x4A00, kernel=(16 * MIB, 74 * MIB))),
     ("mem-below-allocation", pc(mem_limit=GIB), pc(mem_limit=GIB + (97 << 12))),
 ]  # fmt: skip
 

@@ -79,7 +79,7 @@ def test_every_verb_has_help(xenp2m, verb):
 def test_plan_without_input_shows_the_bundled_host(xenp2m):
     status, out, err = xenp2m("plan")
     assert (status, err) == (0, "")
-    assert "Xen 4.17.7 · Linux 6.1.192 · PV dom0 · dom0_mem=1024M,max:1536M   from the bundled host" in out
+    assert "Xen 4.17.7 · Linux 6.1.192 · PV dom0 · dom0_mem=1024M,max:1536M   from the\n  bundled host" in out
     assert "0x40000  - 0x40061      388 KiB  mfn       97 frames moved from 0x9f - 0x100" in out
     assert all(len(line) <= 90 for line in out.splitlines())
 
@@ -192,7 +192,7 @@ BAD = {
     "digits": (b'{"nr_pages": ' + b"9" * 400 + b', "e820": [[0, 4096, 1]]}', "1329 bits"),
     "many digits": (b'{"nr_pages": ' + b"9" * 5000 + b"}", "JSON"),
     "wrap": (b"0 9fc00 usable\nffffffffffffff00 1ffffffffffffffff usable\n", "end 0x1ffffffffffffffff"),
-    "wrap, inclusive": (b"Xen: [mem 0x0000000000001000-0xffffffffffffffff] usable\n", "end 0x0"),
+    "wrap, inclusive": (b"BIOS-e820: [mem 0x0000000000001000-0xffffffffffffffff] usable\n", "end 0x10000000000000000"),
     "negative": (b'{"nr_pages": 9, "e820": [[4096, 0, 1]]}', "start <= end"),
     "float": (b'{"nr_pages": 9.5, "e820": [[0, 4096, 1]]}', "9.5"),
     "not an object": (b'[{"nr_pages": 7}]', "e820"),
@@ -252,6 +252,30 @@ def test_a_reader_that_goes_away_is_no_error():
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_one_line():
+    for arguments in (["plan"], ["plan", "--json"], ["explain"]):
+        with Path("/dev/full").open("wb") as full:
+            command = [sys.executable, "-m", "xenp2m", *arguments]
+            run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert run.returncode == 2
+        assert one_line(run.stderr)
+
+
+def test_bad_lines_first_do_not_hide_good_rows(xenp2m):
+    status, out, _ = xenp2m("plan", "--json", "-", stdin="nonsense\n" + json.dumps(ROW | {"id": 2}))
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert (status, [a["id"] for a in answers]) == (2, [None, 2])
+
+
+def test_a_version_newer_than_the_newest_known_is_said(xenp2m):
+    assert "Linux 99.1 boots as" in xenp2m("plan", "--kernel", "99.1")[1].replace("\n  ", "")
+    row = {"kernel": "8.1", "in": ROW}
+    assert any(
+        "Linux 8.1 boots as" in line
+        for line in json.loads(xenp2m("plan", "--json", "-", stdin=json.dumps(row))[1])["assumed"]
+    )
 
 
 def test_output_without_unicode():

@@ -9,6 +9,7 @@ from xenp2m.consolelog import read_log
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.host import UNLIMITED
 from xenp2m.kernel import Version
+from xenp2m.kernelconfig import KernelConfig
 from xenp2m.options import Options
 from xenp2m.recover import host_of_log, list_frames
 from xenp2m.textfile import read_text
@@ -153,11 +154,60 @@ def test_any_truncation_is_an_answer_or_a_refusal():
     assert answers > 100
 
 
-def test_dom0s_printed_map_alone_is_taken_with_a_warning():
+def test_dom0s_printed_map_alone_is_no_map_of_the_host():
     text = "\n".join(line for line in Q35.splitlines() if line.startswith("["))
-    host, _ = recovered(text, nr_pages=0x40000)
-    assert any("dom0's own after its boot" in line for line in host.assumed)
-    assert [0x60061000, 0x7FFDC000] not in [list(e[:2]) for e in host.e820]
+    with pytest.raises(InputError, match="only the one that Linux printed after its own boot"):
+        recovered(text, nr_pages=0x40000)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "said"),
+    [
+        (r"(Init. ramdisk: *)\w+->\w+", r"\g<1>00000000ffffffff->0000000000000000", "got 0xffffffff->0x0"),
+        (r"(Dom0 alloc.: *)\w+->", r"\g<1>0000000188000000->", "behind its start"),
+        (r"(Page tables: *)\w+->", r"\g<1>ffffffffffff0000->", "behind its start"),
+        (r"228429 pages", "99999999999 pages", "the host's RAM, got"),
+        (r"Xen version: 4.17.7", "Xen version: 4.20.5", "dom0 on Xen 4.17.7"),
+    ],
+)
+def test_contradictions_are_refused(pattern, text, said):
+    with pytest.raises(InputError, match=said):
+        recovered(re.sub(pattern, text, Q35))
+
+
+def test_the_command_line_can_ask_for_pvh():
+    text = Q35[: Q35.index("*** Building")].replace(
+        "Command line: console=com1", "Command line: dom0=pvh,shadow"
+    )
+    with pytest.raises(UnsupportedError, match="a PVH guest"):
+        recovered(text)
+
+
+def test_what_the_hypervisor_passes_over_is_said():
+    host, _ = recovered(Q35.replace("max:1536M", "max:1536MB"))
+    assert host.max_res == UNLIMITED
+    assert any("ignored" in line and "1536MB" in line for line in host.assumed)
+    assert any("KiB" in line for line in recovered(Q35, dom0_mem="1048576")[0].assumed)
+
+
+def test_a_log_of_libxl_is_a_domus():
+    host, _ = recovered("xc: detail: [0 -> a100] RAM\n[a100 -> 100000] UNUSABLE\n", nr_pages=0xA100)
+    assert host.dom == "domU"
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.5", "6.12.107"])
+def test_a_configuration_counts_where_the_kernel_knows_the_option(version):
+    config = KernelConfig(None, 512, True, 3200)
+    host, _ = recovered(Q35, kernel=Version.parse(version), config=config)
+    assert host.ibft is (version != "6.1")
+
+
+def test_stamps_without_a_source():
+    lines = Q35.splitlines()
+    stamped = "\n".join("[12:34:56.789] " + line for line in lines)
+    assert recovered(stamped) == recovered(Q35)
+    dmesg = "\n".join(("2026-01-02T03:04:05+0100 " if line[:1] == "[" else "") + line for line in lines)
+    assert recovered(dmesg)[0].release.version == Version(6, 1, 192)
 
 
 def test_a_domu_log():
