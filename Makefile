@@ -16,7 +16,7 @@ install = $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench judge docs lock clean
+.PHONY: help demo test check bench judge mutate docs lock clean
 
 help: ## show these goals
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: $(VENV)/.ready ## measure speed and memory
 
 judge: $(VENV)/.ready ## compare with real boots and the kernels' own answers, file by file
 	@$(BIN)/python tests/judge.py
+
+mutate: $(VENV)/.ready ## break each rule of the tree on purpose and show which tests notice
+	@$(BIN)/python tests/mutate.py
 
 docs: $(VENV)/.ready ## write what commands print into the documents
 	@$(BIN)/python docs/generate.py

@@ -57,6 +57,17 @@ def test_rows_in_and_out(xenp2m):  # noqa: F811
     assert "error" in third
 
 
+def test_a_scrambled_list(xenp2m):  # noqa: F811
+    status, out, _ = xenp2m(
+        "replay", "--nr-pages", "64", "--mfns", "scrambled", "--seed", "3", "ri:70-80", "g:5"
+    )
+    assert status == 0
+    assert (
+        out
+        != xenp2m("replay", "--nr-pages", "64", "--mfns", "scrambled", "--seed", "4", "ri:70-80", "g:5")[1]
+    )
+
+
 def test_a_bug_sets_the_status(xenp2m):  # noqa: F811
     status, out, _ = xenp2m("replay", "--kernel", "3.12", "rt", "s:0x8000000=0x1", "g:0")
     assert status == 1

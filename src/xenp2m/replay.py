@@ -3,7 +3,8 @@
 A row is ``{"kernel": "3.12", "bits": 64, "in": {"nr_pages": ..., "mfn_base": ..., "mfn_desc": ...,
 "ops": [["ri", s, e], ...]}}``; its answer has the fields of the tree vectors. Instead of ``kernel``
 a row can name ``rules`` (see `xenp2m.model.rules`), beside ``bits`` it can give ``entries`` a page,
-and ``in`` can hold the builder's ``mfn_list`` itself.
+and ``in`` can hold the builder's ``mfn_list`` itself, or its order: ``mfns`` ascending, descending or
+scrambled (with a ``seed``).
 
 ======== ========================================================== ==================
 ``ri``   mark PFNs ``[s, e)`` as identity (before ``rt``)           count of frames

@@ -9,6 +9,7 @@ import numpy as np
 from xenp2m.errors import InputError, shorten
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
 from xenp2m.kernel import Release, Version
+from xenp2m.model.builder import ORDERS, mfn_list
 from xenp2m.model.linear import LINEAR_RULES, LinearRules
 from xenp2m.model.rules import RULES, Rules
 
@@ -65,9 +66,9 @@ def parse_row(row: object) -> Request:
     geometry = _geometry(row)
     if linear is not None and geometry.word == 4 and not _had_32_bit(row, linear):
         raise InputError("row, bits", "64: Linux 5.9 and later have no 32-bit PV", "32")
-    mfn_list = _mfn_list(inner, geometry)
+    given = _mfn_list(inner, geometry)
     ops = _operations(inner.get("ops"), geometry, rules)
-    return Request(rules, linear, geometry, mfn_list, ops)
+    return Request(rules, linear, geometry, given, ops)
 
 
 def _rules(row: dict[str, Any]) -> tuple[Rules | None, LinearRules | None]:
@@ -108,7 +109,7 @@ def _geometry(row: dict[str, Any]) -> Geometry:
 
 
 def _mfn_list(inner: dict[str, Any], geometry: Geometry) -> NDArray[np.int64]:
-    """The builder's list: given, or ascending or descending from ``mfn_base``."""
+    """The builder's list: given, or made from ``mfn_base`` on in the order of ``mfns``."""
     top = geometry.identity_bit - 1
     given = inner.get("mfn_list")
     if given is not None:
@@ -120,8 +121,10 @@ def _mfn_list(inner: dict[str, Any], geometry: Geometry) -> NDArray[np.int64]:
     descending = inner.get("mfn_desc", False)
     if not isinstance(descending, bool):
         raise InputError("row, mfn_desc", "true or false", shorten(descending))
-    mfns = np.arange(base, base + pages)
-    return mfns[::-1] if descending else mfns
+    order = inner.get("mfns", "descending" if descending else "ascending")
+    if order not in ORDERS:
+        raise InputError("row, mfns", f"one of {', '.join(ORDERS)}", shorten(order))
+    return mfn_list(pages, base, order, _number(inner.get("seed", 0), "row, seed", 0, 1 << 32))
 
 
 def _operations(given: object, geometry: Geometry, rules: Rules | None) -> list[Operation]:

@@ -13,6 +13,7 @@ from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.kernel import Version
+from xenp2m.model.builder import ORDERS
 from xenp2m.replay import parse_row, replay_row, run, start
 from xenp2m.textfile import read_text
 from xenp2m.views.replay_text import replay_lines
@@ -33,7 +34,8 @@ _FORMS = "ri:START-END, es:PFN=WORD, rt, s:PFN=WORD, __s:PFN=WORD or g:PFN, or a
     "--nr-pages", type=PAGES, help="Pages of the builder's list. [default: 1 GiB, or a leaf page and a half]"
 )
 @click.option("--mfn-base", type=click.IntRange(0, 1 << 40), default=1 << 20, help="Lowest MFN of the list.")
-@click.option("--mfn-desc", is_flag=True, help="The list descends.")
+@click.option("--mfns", type=click.Choice(ORDERS), default="ascending", help="Order of the list.")
+@click.option("--seed", type=click.IntRange(0, 1 << 32), default=0, help="Of a scrambled list.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 def command(what: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa: ANN401
     """Do operations on the P2M of a chosen era: what each returned, the map, the tree, the pages.
@@ -97,7 +99,8 @@ def _row(words: tuple[str, ...], said: dict[str, Any]) -> dict[str, Any]:
     row["in"] = {
         "nr_pages": said["nr_pages"] or default,
         "mfn_base": said["mfn_base"] if said["bits"] == "64" else min(said["mfn_base"], 1 << 20),
-        "mfn_desc": said["mfn_desc"],
+        "mfns": said["mfns"],
+        "seed": said["seed"],
         "ops": [_operation(word, said) for word in words],
     }
     return row
