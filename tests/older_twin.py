@@ -25,7 +25,9 @@ class OlderTwin:
     def __init__(self, host):
         self.host = host
         self.base = host.nr_pages
-        self.p2m = PhysToMachine(RULES[host.release.p2m], host.geometry, [host.mfns(p) for p in range(self.base)])
+        self.p2m = PhysToMachine(
+            RULES[host.release.p2m], host.geometry, [host.mfns(p) for p in range(self.base)]
+        )
         self.m2p = {host.mfns(p): p for p in range(self.base)}
         self.fresh = host.mfn_base + host.nr_pages
         self.freed, self.populated, self.released = [], [], 0

@@ -122,7 +122,12 @@ def test_a_stop_in_the_middle_is_told():
 
 
 def test_an_endless_area_of_early_pages_does_not_exist():
-    row = {"rules": "seed-builder", "bits": 32, "nr_pages": 3, "ops": [["__s", 1, 7], ["ri", 0, (1 << 30) - 1], ["g", 1]]}
+    row = {
+        "rules": "seed-builder",
+        "bits": 32,
+        "nr_pages": 3,
+        "ops": [["__s", 1, 7], ["ri", 0, (1 << 30) - 1], ["g", 1]],
+    }
     out = replay_row(row)["out"]
     assert (out["bug"], out["at"], out["ret"]) == ("brk-exhausted", 1, [1])
     assert out["brk_pages"] == 1 << 15
