@@ -51,6 +51,8 @@ def _nothing(p2m: PhysToMachine, start: int, end: int) -> None:
 
 def _cover(p2m: PhysToMachine, start: int, end: int) -> None:
     """A private leaf for every leaf-sized piece that the range touches."""
+    if start >= end:
+        return
     entries = p2m.geometry.entries
     for pfn in range(start - start % entries, end, entries):
         early.alloc_mid(p2m, pfn)
