@@ -135,3 +135,18 @@ def test_stories_are_whole(story):
     assert story.story.endswith((".", '".'))
     assert story.fix.endswith(".")
     assert story.code == story.code.lower()
+
+
+@pytest.mark.parametrize(
+    ("version", "outcome"),
+    [("5.10.223", "crashes"), ("6.1.176", "crashes"), ("6.12.107", "crashes"), ("7.2.13", "halts")],
+)
+def test_ram_without_a_page_ends_as_it_was_seen_to_end(version, outcome):
+    assert str(make_plan(pc(version, e820=TINY)).outcome) == outcome
+
+
+@pytest.mark.parametrize(
+    ("version", "outcome"), [("5.10.223", "crashes"), ("6.1", "halts"), ("7.2.13", "halts")]
+)
+def test_mem_ends_as_it_was_seen_to_end(version, outcome):
+    assert str(make_plan(pc(version, mem_limit=GIB)).outcome) == outcome

@@ -227,3 +227,10 @@ def test_a_domu_log():
     assert [tuple(e) for e in host.e820] == [(0, 0xC000000, 1)]
     assert host.nr_pages == 0xC000
     assert "PV domU" in title
+
+
+def test_what_dom0_was_built_with_tells_what_was_available():
+    text = console("q35-4g-nodom0mem").replace("guest_loglvl=all", "guest_loglvl=all dom0_mem=max:-64M", 1)
+    host, _ = recovered(text)
+    assert host.max_res == host.nr_pages + 32768 - (64 << 8)
+    assert not any("estimated" in line for line in host.assumed)

@@ -7,6 +7,7 @@ Linux printed of its own map or its remapping is for comparison, never for a pre
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from xenp2m.dom0_mem import estimate_available, from_command_line, parse
@@ -239,7 +240,7 @@ class _Recovery:
         if nr_pages is None:
             nr_pages = self._built_pages()
         if nr_pages is None or max_res is None:
-            guessed = self._reckoned(host_map or (), nr_pages is None)
+            guessed = self._reckoned(host_map or (), nr_pages)
             nr_pages = guessed[0] if nr_pages is None else nr_pages
             max_res = guessed[1] if max_res is None else max_res
         return nr_pages, max_res
@@ -276,18 +277,28 @@ class _Recovery:
             )
         return pages
 
-    def _reckoned(self, host_map: tuple[Entry, ...], for_pages: bool) -> tuple[int, int]:
-        """What the command line in the log comes to; defaults where there is none."""
+    def _reckoned(self, host_map: tuple[Entry, ...], built: int | None) -> tuple[int, int]:
+        """What the command line in the log comes to; defaults where there is none.
+
+        Where the pages that dom0 was `built` with follow from what was available, they tell it.
+        """
         log = self._log
         meaning = from_command_line(log.xen_cmdline or "", self._xen)
         available = estimate_available(host_map, iommu=log.iommu_enabled, vcpus=log.max_vcpus or 1)
-        nr_pages, max_pages = meaning.pages(available.pages)
-        low, high = meaning.pages(available.low), meaning.pages(available.high)
+        least, most = available.low, available.high
+        if built is not None:
+            pages = range(least, most + 1)
+            least += bisect_left(pages, built, key=lambda n: meaning.pages(n)[0])
+            most = available.low + bisect_right(pages, built, key=lambda n: meaning.pages(n)[0]) - 1
+            if least > most:
+                least, most = available.low, available.high
+        nr_pages, max_pages = meaning.pages(min(max(available.pages, least), most))
+        low, high = meaning.pages(least), meaning.pages(most)
         if log.xen_cmdline is None:
             self._assumed.append("no dom0_mem=")
-        if low[1] != high[1] or (for_pages and low[0] != high[0]):
+        if low[1] != high[1] or (built is None and low[0] != high[0]):
             self._assumed.append(available.why)
-        if for_pages and nr_pages < 1:
+        if built is None and nr_pages < 1:
             raise InputError(log.name, "enough RAM for dom0", f"{nr_pages} pages after dom0_mem=")
         return nr_pages, max_pages
 

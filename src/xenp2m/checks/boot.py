@@ -163,16 +163,17 @@ def _subpage(host: Host, layout: Layout) -> Iterator[Finding]:
                 f"RAM {_span(*entry[:2])} holds no whole page",
                 _pageless_why(host, below),
                 ((pfn_down(entry.start), pfn_up(entry.end)),),
-                Outcome.HALTS,
+                Outcome.HALTS if host.release.version >= (7, 0) else Outcome.CRASHES,
             )
 
 
 def _pageless_why(host: Host, below: bool) -> str:
-    if below:
-        return "dom0 dies in xen_remap_memory"
-    if host.release.version[:2] == (7, 2):
-        return "dom0 dies in firmware_map_add_entry"
-    return "dom0 dies early (7.2 in firmware_map_add_entry, 6.1 in __bitmap_set; others are not settled)"
+    series = host.release.version[:2]
+    if series == (7, 2):
+        return f"dom0 dies in {'xen_remap_memory' if below else 'firmware_map_add_entry'}"
+    if series in ((5, 10), (6, 1), (6, 12)):
+        return "dom0 was seen to panic on this series"
+    return "dom0 dies: 5.10, 6.1 and 6.12 were seen to panic, 7.2 to halt; not settled for this version"
 
 
 def _overflow(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -263,9 +264,9 @@ def _mem(host: Host, layout: Layout) -> Iterator[Finding]:
         yield Finding(
             STORIES["mem-below-allocation"],
             f"mem= ends RAM at {host.mem_limit:#x}, frames from holes are to move to PFN {cut[0][0]:#x}",
-            "BUG in xen_remap_memory",
+            "BUG in xen_remap_memory (5.10 was seen to panic later)",
             tuple(cut[:_SHOWN_PFNS]),
-            Outcome.HALTS,
+            Outcome.CRASHES if host.release.version < (5, 11) else Outcome.HALTS,
         )
 
 
