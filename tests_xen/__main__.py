@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests_xen", description=__doc__.split(":")[0])
-    parser.add_argument("names", nargs="*", metavar="HOST", help="only these hosts, with every pair of versions")
-    parser.add_argument("--quick", action="store_true", help="the part that CI runs, in a few minutes")
+    parser.add_argument("names", nargs="*", metavar="HOST", help="these hosts, with all versions")
+    parser.add_argument("--quick", action="store_true", help="the part that CI runs")
     parser.add_argument("--linux", metavar="SUITE", help="only kernels of this suite")
     parser.add_argument("--xen", metavar="SUITE", help="only hypervisors of this suite")
     parser.add_argument("--list", action="store_true", help="show what would be booted")

@@ -22,7 +22,8 @@ __all__ = ["Suite", "cache_dir", "install_tools"]
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN_SUITES = {
-    "bullseye", "bookworm", "trixie", "forky", "sid", "oldoldstable", "oldstable", "stable", "testing", "unstable",
+    "bullseye", "bookworm", "trixie", "forky", "sid",
+    "oldoldstable", "oldstable", "stable", "testing", "unstable",
 }  # fmt: skip
 LISTS_LAST_SECONDS = 24 * 3600
 APT_CONF = """\
@@ -68,7 +69,7 @@ def mirror() -> tuple[str, str]:
             if suite in DEBIAN_SUITES:
                 signed = re.search(r"signed-by=(\S+)", options)
                 return uri, signed[1] if signed else KEYRING
-    raise LabError("no Debian mirror in /etc/apt: the lab takes Xen, Linux and its tools from Debian packages")
+    raise LabError("no Debian mirror in /etc/apt: Xen and Linux come from Debian packages")
 
 
 def install_tools() -> None:
@@ -85,8 +86,9 @@ def install_tools() -> None:
     if os.geteuid() != 0:
         raise LabError(f"missing: apt-get install {' '.join(packages)}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-        run = subprocess.run(["apt-get", *words], env=environment, capture_output=True, text=True, check=False)
+    for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        command = ["apt-get", "-qq", *words]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if run.returncode:
         raise LabError(f"apt-get install {' '.join(packages)}: {_last_line(run.stderr)}")
 
@@ -128,9 +130,8 @@ class Suite:
         return conf
 
     def _apt(self, tool: str, *words: str, cwd: Path | None = None) -> str:
-        run = subprocess.run(
-            [tool, "-c", self._conf, *words], capture_output=True, text=True, cwd=cwd, timeout=600, check=False
-        )
+        command = [tool, "-c", str(self._conf), *words]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False)
         if run.returncode:
             raise UnavailableError(f"suite {self.name}: {_last_line(run.stderr)}")
         return run.stdout

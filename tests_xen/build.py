@@ -13,11 +13,11 @@ from tests_xen.errors import LabError
 __all__ = ["GUEST", "reader", "shim"]
 
 GUEST = Path(__file__).parent / "guest"
-_SHIM_FLAGS = (
-    "-m32 -Os -ffreestanding -fno-pic -fno-pie -no-pie -fno-stack-protector -fcf-protection=none -march=i486 "
-    "-fno-tree-loop-distribute-patterns -fno-asynchronous-unwind-tables -nostdlib -static "
-    "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments"
-).split()
+_SHIM_FLAGS = [
+    "-m32", "-march=i486", "-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie",
+    "-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables",
+    "-fno-tree-loop-distribute-patterns", "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments",
+]  # fmt: skip
 
 
 def _compiled(name: str, flags: list[str], sources: list[Path], linker_script: Path | None = None) -> Path:
@@ -28,7 +28,17 @@ def _compiled(name: str, flags: list[str], sources: list[Path], linker_script: P
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         script = [f"-Wl,-T,{linker_script}"] if linker_script else []
-        command = ["gcc", *flags, *script, "-Wall", "-Wextra", "-Werror", "-o", target, *sources]
+        command = [
+            "gcc",
+            *flags,
+            *script,
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-o",
+            str(target),
+            *map(str, sources),
+        ]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             raise LabError(f"gcc cannot build {name}: {(run.stderr.strip().splitlines() or ['?'])[0]}")

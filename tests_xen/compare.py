@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.judge import OUTCOMES, boot_differences, plan_json
+
 from tests_xen.errors import LabError
 from tests_xen.readout import LEAF, Readout, read_p2m
 
@@ -121,11 +122,15 @@ def _count(console: bytes, pattern: bytes) -> int | None:
 def _list_pages(readout: Readout) -> int:
     """Pages that the kernel allocated for its P2M, reckoned from what is there.
 
-    Four shared pages; each leaf page that is not shared; page tables, but those that the area for
-    the builder's list came with; a top page, a missing middle page and its twin for the tools, and
+    Four shared pages; each leaf page that is not shared; page tables, but those that the area came
+    with for the builder's list; a top page, a missing middle page and its twin for the tools, and
     one middle page for each page table.
     """
-    first_tables = -(-readout.nr_pages // _CHUNK)
-    return (
-        _SHARED_PAGES + readout.own_leaves + _TOOLS_TREE_PAGES + 2 * readout.tables - first_tables
-    )
+    built = -(-readout.nr_pages // LEAF) * LEAF
+    first = {
+        chunk
+        for start, end, kind in readout.kinds
+        if kind != "identity" and start < built
+        for chunk in range(start // _CHUNK, (min(end, built) - 1) // _CHUNK + 1)
+    }
+    return _SHARED_PAGES + readout.own_leaves + _TOOLS_TREE_PAGES + 2 * readout.tables - len(first)

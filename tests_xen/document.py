@@ -14,23 +14,25 @@ __all__ = ["document"]
 _INTRODUCTION = """\
 # What is verified against real boots, and how
 
-Written by `make ground-truth` from the run that it makes; see [tests_xen](../tests_xen/README.md).
+Written by `make ground-truth` from the boots that it makes; [tests_xen](../tests_xen/README.md) tells how.
 
-Every line below is a boot of a real Xen with a real PV dom0 in QEMU's software emulation. `xenp2m plan --json` gets
-the console of that boot and nothing else; of the console it uses nothing that dom0 printed after its own
-start. Its answer is then held against what happened:
+Every line below is a boot of a real Xen with a real PV dom0 in QEMU's software emulation. `xenp2m plan`
+gets the console of that boot and nothing else, and uses nothing of it that dom0 printed after its own start.
+Its answer is then held against what happened:
 
 | what | against |
 |---|---|
-| how the boot ends | the console: dom0 powers off by itself, Xen says that it halted or crashed, or the kernel panics |
-| the guest's E820 | the map that dom0's kernel prints, entry by entry, type by type |
+| how the boot ends | the console: dom0 powers off by itself, halts, or panics |
+| the guest's E820 | the map that dom0's kernel prints, entry by entry |
 | released and remapped frames | the counts that the kernel prints |
-| the kind of every PFN | dom0's own P2M list, read inside dom0 word by word, with the frame behind every page of it |
-| size and end of the list, pages it takes | the kernel's own variables, and the pages that are there |
+| the kind of every PFN | dom0's own P2M list, read word by word, and the frame behind each of its pages |
+| the list's size and end, the pages it takes | the kernel's own variables, and the pages that are there |
 
-PFNs counts the entries up to the last page of the list that is not shared. What lies above is compared as well: it
-is a few shared pages up to the list's end.
+PFNs counts the entries up to the last page of the list that is not shared. Those above are compared as well:
+they are a few shared pages, again and again, up to the end of the list.
 """
+_ORDINARY = ("host", "what", "Linux", "Xen", "ends", "PFNs", "differences", "seconds")
+_FAULTS = ("host", "fault", "what", "Linux", "Xen", "predicted", "warned of", "what happens", "differences")
 
 
 def document(rows: Iterable[Row]) -> str:
@@ -41,36 +43,30 @@ def document(rows: Iterable[Row]) -> str:
     total = sum(row.pfns for row in rows)
     wrong = sum(len(row.differences) for row in rows)
     parts = [_INTRODUCTION, f"{len(rows)} boots, {total:,} entries, {wrong} differences.\n"]
-    parts += ["## Hosts that boot\n", _ordinary(ordinary)]
-    parts += ["## Faults of the kernel, live\n", _faults(faults)] if faults else []
+    if ordinary:
+        parts += ["## Hosts that boot\n", _table(_ORDINARY, map(_ordinary_cells, ordinary))]
+    if faults:
+        parts += ["## Faults of the kernel, live\n", _table(_FAULTS, map(_fault_cells, faults))]
     if wrong:
         parts += ["## Differences\n", _differences(rows)]
     return "\n".join(parts)
 
 
-def _ordinary(rows: list[Row]) -> str:
-    head = "| host | what | Linux | Xen | ends | PFNs | differences | s |\n|---|---|---|---|---|---:|---:|---:|\n"
-    return head + "".join(
-        f"| {r.host} | {r.note} | {r.linux} | {r.xen} | {r.real} | {r.pfns:,} | {len(r.differences)} "
-        f"| {r.seconds:.0f} |\n"
-        for r in rows
-    )
+def _table(head: tuple[str, ...], body: Iterable[list[str]]) -> str:
+    lines = [list(head), ["---"] * len(head), *body]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _faults(rows: list[Row]) -> str:
-    head = (
-        "| host | fault | what | Linux | Xen | predicted | warned of | what happens | differences |\n"
-        "|---|---|---|---|---|---|---|---|---:|\n"
-    )
-    return head + "".join(
-        f"| {r.host} | {r.fault} | {r.note} | {r.linux} | {r.xen} | {r.predicted} | {', '.join(r.findings) or '-'} "
-        f"| {r.real}{_said(r)} | {len(r.differences)} |\n"
-        for r in rows
-    )
+def _ordinary_cells(row: Row) -> list[str]:
+    wrong = str(len(row.differences))
+    return [row.host, row.note, row.linux, row.xen, row.real, f"{row.pfns:,}", wrong, f"{row.seconds:.0f}"]
 
 
-def _said(row: Row) -> str:
-    return f": `{row.said.replace('|', '/')}`" if row.said else f", {row.pfns:,} PFNs"
+def _fault_cells(row: Row) -> list[str]:
+    happens = f"{row.real}: `{row.said.replace('|', '/')}`" if row.said else f"{row.real}, {row.pfns:,} PFNs"
+    warned = ", ".join(row.findings) or "-"
+    cells = [row.host, row.fault, row.note, row.linux, row.xen, row.predicted, warned, happens]
+    return [*cells, str(len(row.differences))]
 
 
 def _differences(rows: list[Row]) -> str:

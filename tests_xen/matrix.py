@@ -15,7 +15,8 @@ _ODD_FRAMES = (
     (0x2FF00000, 0x30303000, RESERVED), (0x50000000, 0x53C00000, 0), (0x6F7FF000, 0x70801000, RESERVED),
 )  # fmt: skip
 _ODD_BYTES = (
-    (0x12345678, 0x12346789, RESERVED), (0x2FF00400, 0x303030C0, RESERVED), (0x6F7FFFFF, 0x70801001, RESERVED),
+    (0x12345678, 0x12346789, RESERVED), (0x2FF00400, 0x303030C0, RESERVED),
+    (0x6F7FFFFF, 0x70801001, RESERVED),
 )  # fmt: skip
 _TYPES = (
     (0x20000000, 0x20010000, ACPI), (0x20010000, 0x20020000, NVS),
@@ -31,7 +32,7 @@ SHAPES = (
     Host("equal-across", dom0_mem="3G,max:3G", note="no room to grow, across the hole"),
     Host("no-max", dom0_mem="1024M", note="max absent: all of the host is room"),
     Host("no-dom0-mem", note="no dom0_mem= at all"),
-    Host("thread", "6G", "pc", "2364M", dom0_mem="1024M,max:2364M", note="the thread's host: max at the hole"),
+    Host("thread", "6G", "pc", "2364M", dom0_mem="1024M,max:2364M", note="the thread's: max at the hole"),
     Host("thread-equal", "6G", "pc", "2364M", dom0_mem="2364M,max:2364M", note="all of RAM below the hole"),
     Host("thread-no-max", "6G", "pc", "2364M", dom0_mem="2364M", note="the same without max"),
     Host("small", "1G", dom0_mem="512M,max:768M", note="a host without RAM above 4 GiB"),
@@ -75,7 +76,7 @@ FAULTS = (
     Host("d2-below", map=_D2_BELOW, dom0_mem="1024M,max:1408M", fault="D2",
          note="RAM without a whole page, inside the first allocation"),
     Host("mem", dom0_mem="1024M,max:1536M", linux_args="mem=800M", fault="H18", note="mem= below dom0_mem="),
-    Host("image", map=_KERNEL_HOLE, dom0_mem="1024M,max:1536M", fault="image", note="a hole under the kernel"),
+    Host("image", map=_KERNEL_HOLE, dom0_mem="1024M,max:1536M", fault="image", note="a hole under the image"),
 )  # fmt: skip
 """Hosts that meet a fault of the kernel; every one runs with every suite's own pair."""
 

@@ -150,5 +150,3 @@ def _handed_over(disk: Path) -> dict[str, bytes]:
                 return {name: content.read() for name, content in members if content is not None}
         except tarfile.TarError:
             return {}
-
-

@@ -20,7 +20,7 @@ class Readout:
     """What was read from one dom0.
 
     Attributes:
-        kinds: ``[start_pfn, end_pfn, kind]`` over the whole list, an identity leaf resolved by the
+        kinds: start PFN, end PFN and kind over the whole list, an identity leaf resolved by the
             frame behind it.
         read: PFNs up to the end of the last leaf page that is not shared: those were read word by
             word.
@@ -31,7 +31,7 @@ class Readout:
         last_pfn: the end of the list as tools are told it (``shared_info.arch.max_pfn``).
     """
 
-    kinds: list[list[int | str]]
+    kinds: list[tuple[int, int, str]]
     read: int
     size: int
     own_leaves: int
@@ -101,13 +101,12 @@ def _kind(start: int, value: int, step: int, count: int) -> str:
     return "mfn"
 
 
-def _joined(runs: list[tuple[int, int, str]]) -> list[list[int | str]]:
-    joined: list[list[int | str]] = []
+def _joined(runs: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    joined: list[tuple[int, int, str]] = []
     for start, end, kind in runs:
         if joined and joined[-1][1] != start:
             raise LabError(f"the runs of dom0's list have a gap or overlap at {start:#x}")
         if joined and joined[-1][2] == kind:
-            joined[-1][1] = end
-        else:
-            joined.append([start, end, kind])
+            start = joined.pop()[0]
+        joined.append((start, end, kind))
     return joined

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "Row", "line", "summary"]
 
-HEAD = f"{'host':14} {'Linux':9} {'Xen':8} {'dom0':17} {'predicted':9} {'PFNs':>9} {'differences':>11} {'s':>4}"
+HEAD = f"{'host':14} {'Linux':9} {'Xen':8} {'dom0':17} {'predicted':9} {'PFNs':>9} {'differ':>6} {'s':>4}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def line(row: Row) -> str:
     """A row of the printed table."""
     return (
         f"{row.host:14} {row.linux:9} {row.xen:8} {row.real:17} {row.predicted:9} "
-        f"{row.pfns:>9,} {len(row.differences):>11} {row.seconds:>4.0f}"
+        f"{row.pfns:>9,} {len(row.differences):>6} {row.seconds:>4.0f}"
     )
 
 
