@@ -25,6 +25,10 @@ DEBIAN_SUITES = {
     "bullseye", "bookworm", "trixie", "forky", "sid",
     "oldoldstable", "oldstable", "stable", "testing", "unstable",
 }  # fmt: skip
+_TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86", "gcc": "gcc libc6-dev", "objdump": "binutils",
+    "setpriv": "util-linux", "zstd": "zstd",
+}  # fmt: skip
 LISTS_LAST_SECONDS = 24 * 3600
 APT_CONF = """\
 Dir::Etc::SourceList "{here}/sources.list";
@@ -78,7 +82,12 @@ def install_tools() -> None:
     Raises:
         LabError: they are missing and cannot be installed.
     """
-    wanted = {"qemu-system-x86_64": "qemu-system-x86", "gcc": "gcc libc6-dev", "setpriv": "util-linux"}
+    wanted = {
+        "qemu-system-x86_64": "qemu-system-x86",
+        "gcc": "gcc libc6-dev",
+        "setpriv": "util-linux",
+        "zstd": "zstd",
+    }
     missing = [package for tool, package in wanted.items() if shutil.which(tool) is None]
     if not missing:
         return

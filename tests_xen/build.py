@@ -10,14 +10,16 @@ from pathlib import Path
 from tests_xen.apt import cache_dir
 from tests_xen.errors import LabError
 
-__all__ = ["GUEST", "reader", "shim"]
+__all__ = ["GUEST", "reader", "shim", "small_guest"]
 
 GUEST = Path(__file__).parent / "guest"
-_SHIM_FLAGS = [
-    "-m32", "-march=i486", "-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie",
-    "-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables",
-    "-fno-tree-loop-distribute-patterns", "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments",
+_BARE = [
+    "-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector",
+    "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns",
+    "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments",
 ]  # fmt: skip
+_SHIM = ["-m32", "-march=i486", *_BARE]
+_DOMU = ["-m64", "-mcmodel=kernel", "-mno-red-zone", "-mgeneral-regs-only", *_BARE]
 
 
 def _compiled(name: str, flags: list[str], sources: list[Path], linker_script: Path | None = None) -> Path:
@@ -54,4 +56,10 @@ def reader() -> Path:
 @cache
 def shim() -> Path:
     """The multiboot program that gives Xen a memory map of our own."""
-    return _compiled("shim", _SHIM_FLAGS, [GUEST / "entry.S", GUEST / "shim.c"], GUEST / "shim.ld")
+    return _compiled("shim", _SHIM, [GUEST / "entry.S", GUEST / "shim.c"], GUEST / "shim.ld")
+
+
+@cache
+def small_guest() -> Path:
+    """The PV guest that does nothing but own a P2M."""
+    return _compiled("domu", _DOMU, [GUEST / "domu.S", GUEST / "domu.c"], GUEST / "domu.ld")

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Verdict", "compare"]
 
-_MAP_LINE = re.compile(rb"Xen: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] +(\w[\w ]*\w)")
-_SEVEN = {"System RAM": "usable", "device reserved": "reserved"}
+_MAP_LINE = re.compile(rb"Xen: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] +(\S[^\r\n]*)")
+_SEVEN = {
+    "System RAM": "usable", "device reserved": "reserved", "Unusable memory": "unusable",
+    "persistent RAM (type 7)": "persistent (type 7)", "persistent RAM (type 12)": "persistent (type 12)",
+}  # fmt: skip
 """Words of Linux 7.0 and later for types that had others before."""
 _CHUNK = LEAF * LEAF
 _SHARED_PAGES = 4
@@ -83,7 +86,7 @@ def _differences(answer: dict[str, Any], boot: Boot, readout: Readout | None) ->
         "remapped": _count(boot.console, rb"Remapped (\d+) page"),
     }
     if boot.outcome not in OUTCOMES:
-        return [f"the boot came to no end in {boot.seconds:.0f} seconds"]
+        return [f"nothing to compare: {boot.outcome} in {boot.seconds:.0f} seconds"]
     if answer.get("outcome") == "unsettled":
         answer = answer | {"outcome": min(OUTCOMES[boot.outcome])}
     wrong = boot_differences(answer, expected)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import lzma
 import re
+import struct
+import subprocess
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from tests_xen.apt import Suite, cache_dir
-from tests_xen.errors import UnavailableError
+from tests_xen.errors import LabError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,11 @@ class Hypervisor:
     version: str
     elf: Path
 
+    def older_than(self, major: int, minor: int) -> bool:
+        """Whether this is a release before `major`.`minor`."""
+        numbers = [int(part) for part in re.findall(r"\d+", self.version)[:2]]
+        return numbers < [major, minor]
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -47,6 +54,26 @@ class Kernel:
     version: str
     image: Path
     modules: Path
+
+    def image_for(self, xen: Hypervisor) -> Path:
+        """The image to hand to a hypervisor.
+
+        Xen before 4.15 does not unpack zstd, in which kernels from 6.12 on are packed; it gets the
+        ELF file inside.
+        """
+        data = self.image.read_bytes()
+        (sectors,) = struct.unpack_from("<B", data, 0x1F1)
+        offset, length = struct.unpack_from("<II", data, 0x248)
+        payload = data[(sectors + 1) * 512 + offset :][:length]
+        if not payload.startswith(b"\x28\xb5\x2f\xfd") or not xen.older_than(4, 15):
+            return self.image
+        elf = cache_dir() / "built" / f"vmlinux-{self.image.parent.name}-{self.version}"
+        if not elf.exists():
+            run = subprocess.run(["zstd", "-dcq"], input=payload[:-4], capture_output=True, check=False)
+            if not run.stdout.startswith(b"\x7fELF"):
+                raise LabError(f"zstd cannot unpack {self.image}: {run.stderr.decode().strip()}")
+            elf.write_bytes(run.stdout)
+        return elf
 
     def module_files(self, *wanted: str) -> list[tuple[str, bytes]]:
         """Modules and what they depend on, in the order in which they must be loaded.

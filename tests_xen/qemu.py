@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Boot", "boot"]
 
 _HALTED = rb"Dom0 halted: halting machine"
-_CRASHED = rb"Dom0 crashed|Kernel panic - not syncing|Panic on CPU \d+:"
+_CRASHED = rb"Dom0 crashed|Kernel panic - not syncing"
+_NOT_BUILT = rb"Panic on CPU \d+:"
+_DEATHS = {_CRASHED: "dom0 panic/crash", _HALTED: "dom0 halted", _NOT_BUILT: "no dom0"}
 _WORDS = re.compile(
     rb"(?:kernel BUG at [^\r\n]*|Kernel panic - not syncing: [^\r\n]*|Xen hypervisor allocated [^\r\n]*"
     rb"|BUG: unable to handle [^\r\n]*|BUG: kernel NULL [^\r\n]*)"
@@ -41,7 +43,8 @@ class Boot:
     """What came of one boot.
 
     Attributes:
-        outcome: ``booted``, ``dom0 halted``, ``dom0 panic/crash`` or ``no end`` (time limit).
+        outcome: ``booted``, ``dom0 halted``, ``dom0 panic/crash``, ``no dom0`` (Xen
+            itself dies) or ``no end`` (time limit).
         console: the complete serial console.
         files: what the job left in /out, by name.
         seconds: wall time.
@@ -87,7 +90,7 @@ def boot(
 
 
 def _command(host: Host, xen: Hypervisor, kernel: Kernel, initrd: Path, place: Path) -> list[str]:
-    linux = f"{kernel.image} {host.kernel_args}".replace(",", ",,")
+    linux = f"{kernel.image_for(xen)} {host.kernel_args}".replace(",", ",,")
     modules = [linux, str(initrd)]
     image = xen.elf
     if host.map is not None:
@@ -126,9 +129,10 @@ def _watched(words: list[str], log: Path, limit: float) -> tuple[str, bytes]:
 
 
 def _death(console: bytes) -> str | None:
-    if re.search(_CRASHED, console):
-        return "dom0 panic/crash"
-    return "dom0 halted" if re.search(_HALTED, console) else None
+    for pattern, outcome in _DEATHS.items():
+        if re.search(pattern, console):
+            return outcome
+    return None
 
 
 def _outcome(console: bytes, status: int) -> str:
