@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests_xen.apt import cache_dir, install_tools
+from tests_xen.apt import cache_dir, install_tools, only_run
 from tests_xen.compare import compare
 from tests_xen.document import document
 from tests_xen.errors import LabError, UnavailableError
@@ -111,7 +111,8 @@ def main() -> int:
             print(f"{host.name:14} Linux of {host.linux:9} Xen of {host.xen:9} {host.note}")
         return 0
     install_tools()
-    rows, skipped = _run(hosts)
+    with only_run():
+        rows, skipped = _run(hosts)
     print(summary(rows, skipped))
     if said.document:
         Path(said.document).write_text(document(rows))

@@ -7,6 +7,8 @@ apt configuration names.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -15,10 +17,14 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests_xen.errors import LabError, UnavailableError
 
-__all__ = ["Suite", "cache_dir", "install_tools"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Suite", "cache_dir", "install_tools", "only_run"]
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN_SUITES = {
@@ -30,6 +36,7 @@ _TOOLS = {
     "setpriv": "util-linux", "zstd": "zstd",
 }  # fmt: skip
 LISTS_LAST_SECONDS = 24 * 3600
+_APT_SECONDS = 300
 APT_CONF = """\
 Dir::Etc::SourceList "{here}/sources.list";
 Dir::Etc::SourceParts "/dev/null";
@@ -52,6 +59,22 @@ def cache_dir() -> Path:
     """Where everything that is downloaded or built stays between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "xenp2m-xen"
+
+
+@contextlib.contextmanager
+def only_run() -> Iterator[None]:
+    """Keep a second run away, from the cache and from the processors.
+
+    Raises:
+        LabError: there is one already.
+    """
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with (cache_dir() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LabError(f"another run is at work ({lock.name})") from error
+        yield
 
 
 def mirror() -> tuple[str, str]:
@@ -128,22 +151,29 @@ class Suite:
         (here / "status").write_text("")
         conf.write_text(APT_CONF.format(here=here))
         if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_LAST_SECONDS:
-            run = subprocess.run(
-                ["apt-get", "-c", conf, "-o", "APT::Update::Error-Mode=any", "update", "-qq"],
-                capture_output=True, text=True, timeout=300, check=False,
-            )  # fmt: skip
-            if not run.returncode:
+            words = ["apt-get", "-c", str(conf), "-o", "APT::Update::Error-Mode=any", "update", "-qq"]
+            status, text = self._tried(words)
+            if not status:
                 stamp.touch()
             elif not stamp.exists():
-                raise UnavailableError(f"suite {self.name}: {_last_line(run.stderr)}")
+                raise UnavailableError(f"suite {self.name}: {_last_line(text)}")
         return conf
 
     def _apt(self, tool: str, *words: str, cwd: Path | None = None) -> str:
-        command = [tool, "-c", str(self._conf), *words]
-        run = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False)
-        if run.returncode:
-            raise UnavailableError(f"suite {self.name}: {_last_line(run.stderr)}")
-        return run.stdout
+        status, text = self._tried([tool, "-c", str(self._conf), *words], cwd)
+        if status:
+            raise UnavailableError(f"suite {self.name}: {_last_line(text)}")
+        return text
+
+    def _tried(self, command: list[str], cwd: Path | None = None) -> tuple[int, str]:
+        """Status and output, errors in its place where it fails."""
+        try:
+            run = subprocess.run(
+                command, capture_output=True, text=True, cwd=cwd, timeout=_APT_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return 1, f"no answer from the mirror in {_APT_SECONDS} seconds"
+        return run.returncode, run.stderr if run.returncode else run.stdout
 
     def show(self, package: str) -> dict[str, str]:
         """The fields of a package's newest version, ``Depends`` and ``Version`` among them."""

@@ -11,7 +11,7 @@ import gzip
 import sys
 from pathlib import Path
 
-from tests_xen.apt import install_tools
+from tests_xen.apt import install_tools, only_run
 from tests_xen.build import GUEST, small_guest
 from tests_xen.errors import LabError
 from tests_xen.hosts import Host
@@ -24,7 +24,9 @@ from tests_xen.toolstack import START, toolstack_files
 HOST = Host("artefacts", "4G", dom0_mem="2G,max:2G")
 SNAPSHOTS = {"small": ("built", "restored"), "linux": ("built", "ballooned", "restored")}
 SAVED = {"small": "built", "linux": "ballooned"}
-SECONDS = 400.0
+SECONDS = 600.0
+_BY_CHANCE = 100
+"""One frame in so many may be the same after a restore: what was freed is given out again."""
 
 
 def make(place: Path) -> list[str]:
@@ -66,7 +68,7 @@ def _differences(guest: str, files: dict[str, bytes]) -> list[str]:
     if saved_pfns(files[f"{guest}.save"]) != set(before):
         wrong.append(f"{guest}: core and saved stream differ")
     kept = sum(after.get(pfn) == mfn for pfn, mfn in before.items())
-    if set(after) != set(before) or kept:
+    if set(after) != set(before) or kept * _BY_CHANCE > len(after):
         wrong.append(f"{guest}: {kept} frames are the same after the restore, {len(after)} of {len(before)}")
     return wrong
 
@@ -78,7 +80,8 @@ def main() -> int:
         return 2
     try:
         install_tools()
-        wrong = make(Path(sys.argv[1]))
+        with only_run():
+            wrong = make(Path(sys.argv[1]))
     except LabError as error:
         print(f"tests_xen: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.judge import OUTCOMES, boot_differences, plan_json
+from tests.judge import E820_WORDS, OUTCOMES, boot_differences, plan_json
 
 from tests_xen.errors import LabError
 from tests_xen.readout import LEAF, Readout, read_p2m
@@ -89,10 +89,12 @@ def _differences(answer: dict[str, Any], boot: Boot, readout: Readout | None) ->
         return [f"nothing to compare: {boot.outcome} in {boot.seconds:.0f} seconds"]
     if answer.get("outcome") == "unsettled":
         answer = answer | {"outcome": min(OUTCOMES[boot.outcome])}
-    wrong = boot_differences(answer, expected)
+    wrong = _worded(boot_differences(answer, expected), answer, expected)
     if "p2m" not in answer:
         return wrong
     real = {"released": _count(boot.console, rb"Released (\d+) page")}
+    if "initrd_moved" in answer:
+        real["initrd_moved"] = _address(boot.console, rb"RAMDISK: \[mem 0x([0-9a-f]+)-")
     if readout is not None:
         real |= {
             "p2m_size": readout.size,
@@ -104,6 +106,20 @@ def _differences(answer: dict[str, Any], boot: Boot, readout: Readout | None) ->
         for name, was in real.items()
         if was is not None and answer[name] != was
     ]
+
+
+def _worded(wrong: list[str], answer: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """The differences, of two maps only the entries that are not the same."""
+    predicted = {(a, b, t) for a, b, t in answer.get("e820", ())}
+    real = {(a, b, E820_WORDS[word]) for a, b, word in expected["dom0_e820"]}
+    words: list[str] = []
+    for line in wrong:
+        if not line.startswith("e820 "):
+            words.append(line)
+            continue
+        words += [f"e820 {a:#x}-{b:#x} of type {t}, was not" for a, b, t in sorted(predicted - real)]
+        words += [f"e820 without {a:#x}-{b:#x} of type {t}" for a, b, t in sorted(real - predicted)]
+    return words
 
 
 def _printed_map(console: bytes) -> list[list[int | str]]:
@@ -120,6 +136,11 @@ def _printed_map(console: bytes) -> list[list[int | str]]:
 def _count(console: bytes, pattern: bytes) -> int | None:
     match = re.search(pattern, console)
     return int(match[1]) if match else None
+
+
+def _address(console: bytes, pattern: bytes) -> int | None:
+    match = re.search(pattern, console)
+    return int(match[1], 16) if match else None
 
 
 def _list_pages(readout: Readout) -> int:

@@ -8,13 +8,14 @@ import re
 import struct
 import subprocess
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, wraps
+from typing import TYPE_CHECKING, TypeVar
 
 from tests_xen.apt import Suite, cache_dir
 from tests_xen.errors import LabError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["SUITES", "Hypervisor", "Kernel", "busybox", "hypervisor", "kernel"]
@@ -111,7 +112,29 @@ def _upstream(version: str) -> str:
     return version.split(":")[-1].rpartition("-")[0]
 
 
-@cache
+_Thing = TypeVar("_Thing")
+
+
+def _once(make: Callable[[str], _Thing]) -> Callable[[str], _Thing]:
+    """Ask once for each suite, and remember a refusal as well."""
+    known: dict[str, _Thing | UnavailableError] = {}
+
+    @wraps(make)
+    def made(suite: str) -> _Thing:
+        if suite not in known:
+            try:
+                known[suite] = make(suite)
+            except UnavailableError as error:
+                known[suite] = error
+        result = known[suite]
+        if isinstance(result, UnavailableError):
+            raise result
+        return result
+
+    return made
+
+
+@_once
 def hypervisor(suite: str) -> Hypervisor:
     """The hypervisor of a suite.
 
@@ -131,7 +154,7 @@ def hypervisor(suite: str) -> Hypervisor:
     return Hypervisor(_upstream(source.show(names[0])["Version"]), elf)
 
 
-@cache
+@_once
 def kernel(suite: str) -> Kernel:
     """The kernel of a suite; from 7.0 on it is spread over several packages.
 

@@ -23,6 +23,8 @@ _OPENED_LATE = ("libgcc_s.so.1",)
 
 START = """\
 mkdir -p /run/xen /run/xenstored /var/lib/xen/dump /var/lib/xenstored /var/log/xen/console
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
 mount -t xenfs xenfs /proc/xen
 xenstored --pid-file /run/xen/xenstored.pid
 sleep 1

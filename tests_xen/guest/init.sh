@@ -13,8 +13,9 @@ while read -r module; do
     insmod "/lib/modules/$module.ko" || echo "LAB insmod $module fails"
 done < /lib/modules/order
 mkdir -p /out
-(cd / && sh /job.sh) > /out/job.log 2>&1
+(cd / && sh /job.sh) > /run/job.log 2>&1
 echo "$?" > /out/status
+cp /run/job.log /out
 if [ -b /dev/vda ]; then
     tar -c -C /out . | dd of=/dev/vda bs=1M conv=fsync 2> /dev/null
     echo "LAB handed over"
