@@ -16,16 +16,27 @@ install = $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench judge mutate docs lock clean
+.PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs lock clean
 
 help: ## show these goals
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready ## print the plan of the bundled host
 	@$(BIN)/xenp2m plan
 
 test: $(VENV)/.ready ## run the tests
+	@command -v qemu-system-x86_64 >/dev/null || \
+		echo "real boots are not among these tests: make test-xen-quick (as root it installs QEMU from Debian)"
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-xen: $(VENV)/.ready ## boot real Xen hosts in QEMU and compare (ARGS="HOST...", a quarter of an hour)
+	@$(BIN)/python -m tests_xen $(ARGS)
+
+test-xen-quick: $(VENV)/.ready ## the part of it that takes a few minutes
+	@$(BIN)/python -m tests_xen --quick $(ARGS)
+
+ground-truth: $(VENV)/.ready ## boot them all and write docs/ground-truth.md
+	@$(BIN)/python -m tests_xen --document docs/ground-truth.md
 
 check: $(VENV)/.ready ## lint, check the format, check the types
 	@$(BIN)/ruff check

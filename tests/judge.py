@@ -27,7 +27,10 @@ TREE_JUDGED = (
 )  # fmt: skip
 SAID_BY_ABSENCE = ("bug", "phase", "p2m_moved", "initrd_moved")
 OUTCOMES = {"booted": {"boots"}, "dom0 halted": {"halts"}, "dom0 panic/crash": {"crashes"}}
-E820_WORDS = {"usable": 1, "reserved": 2, "ACPI data": 3, "ACPI NVS": 4, "unusable": 5}
+E820_WORDS = {
+    "usable": 1, "reserved": 2, "ACPI data": 3, "ACPI NVS": 4, "unusable": 5,
+    "persistent (type 7)": 7, "persistent (type 12)": 12,
+}  # fmt: skip
 
 
 def row_differences(answer: dict, expected: dict) -> list[str]:

@@ -1,0 +1,215 @@
+"""Debian packages of any suite, downloaded and unpacked, never installed.
+
+Each suite has an apt state of its own, with an empty dpkg status, so that neither this machine's
+packages nor its package lists matter. The mirror and the keyring are those that the machine's own
+apt configuration names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests_xen.errors import LabError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Suite", "cache_dir", "install_tools", "only_run"]
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+DEBIAN_SUITES = {
+    "bullseye", "bookworm", "trixie", "forky", "sid",
+    "oldoldstable", "oldstable", "stable", "testing", "unstable",
+}  # fmt: skip
+_TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86", "gcc": "gcc libc6-dev", "objdump": "binutils",
+    "setpriv": "util-linux", "zstd": "zstd",
+}  # fmt: skip
+LISTS_LAST_SECONDS = 24 * 3600
+_APT_SECONDS = 300
+APT_CONF = """\
+Dir::Etc::SourceList "{here}/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State "{here}/state";
+Dir::State::Lists "{here}/state/lists";
+Dir::State::status "{here}/status";
+Dir::Cache "{here}/cache";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Acquire::http::Timeout "30";
+APT::Architecture "amd64";
+APT::Sandbox::User "root";
+Debug::NoLocking "true";
+"""
+
+
+def cache_dir() -> Path:
+    """Where everything that is downloaded or built stays between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "xenp2m-xen"
+
+
+@contextlib.contextmanager
+def only_run() -> Iterator[None]:
+    """Keep a second run away, from the cache and from the processors.
+
+    Raises:
+        LabError: there is one already.
+    """
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with (cache_dir() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LabError(f"another run is at work ({lock.name})") from error
+        yield
+
+
+def mirror() -> tuple[str, str]:
+    """Address and keyring of the Debian mirror in this machine's apt configuration.
+
+    Raises:
+        LabError: there is none.
+    """
+    etc = Path("/etc/apt")
+    for path in sorted(etc.glob("sources.list.d/*.sources")):
+        for stanza in re.split(r"\n\s*\n", path.read_text()):
+            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.+)$", stanza, re.MULTILINE))
+            suites = set(fields.get("Suites", "").split())
+            if suites & DEBIAN_SUITES and "main" in fields.get("Components", "").split():
+                return fields["URIs"].split()[0], fields.get("Signed-By", KEYRING)
+    for path in [etc / "sources.list", *sorted(etc.glob("sources.list.d/*.list"))]:
+        text = path.read_text() if path.exists() else ""
+        for options, uri, suite in re.findall(r"^deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+(\S+)\s", text, re.MULTILINE):
+            if suite in DEBIAN_SUITES:
+                signed = re.search(r"signed-by=(\S+)", options)
+                return uri, signed[1] if signed else KEYRING
+    raise LabError("no Debian mirror in /etc/apt: Xen and Linux come from Debian packages")
+
+
+def install_tools() -> None:
+    """Install the programs that must run on this machine, where they are missing.
+
+    Raises:
+        LabError: they are missing and cannot be installed.
+    """
+    wanted = {
+        "qemu-system-x86_64": "qemu-system-x86",
+        "gcc": "gcc libc6-dev",
+        "setpriv": "util-linux",
+        "zstd": "zstd",
+    }
+    missing = [package for tool, package in wanted.items() if shutil.which(tool) is None]
+    if not missing:
+        return
+    packages = " ".join(missing).split()
+    if os.geteuid() != 0:
+        raise LabError(f"missing: apt-get install {' '.join(packages)}")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        command = ["apt-get", "-qq", *words]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise LabError(f"apt-get install {' '.join(packages)}: {_last_line(run.stderr)}")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["failed without a word"])[-1]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One Debian suite.
+
+    Attributes:
+        name: its codename, such as ``trixie``.
+    """
+
+    name: str
+
+    @cached_property
+    def _conf(self) -> Path:
+        """The apt configuration of this suite, with fresh lists behind it."""
+        here = cache_dir() / "apt" / self.name
+        conf, stamp = here / "apt.conf", here / "updated"
+        for part in ("state/lists/partial", "cache/archives/partial"):
+            (here / part).mkdir(parents=True, exist_ok=True)
+        uri, keyring = mirror()
+        (here / "sources.list").write_text(f"deb [signed-by={keyring}] {uri} {self.name} main\n")
+        (here / "status").write_text("")
+        conf.write_text(APT_CONF.format(here=here))
+        if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_LAST_SECONDS:
+            words = ["apt-get", "-c", str(conf), "-o", "APT::Update::Error-Mode=any", "update", "-qq"]
+            status, text = self._tried(words)
+            if not status:
+                stamp.touch()
+            elif not stamp.exists():
+                raise UnavailableError(f"suite {self.name}: {_last_line(text)}")
+        return conf
+
+    def _apt(self, tool: str, *words: str, cwd: Path | None = None) -> str:
+        status, text = self._tried([tool, "-c", str(self._conf), *words], cwd)
+        if status:
+            raise UnavailableError(f"suite {self.name}: {_last_line(text)}")
+        return text
+
+    def _tried(self, command: list[str], cwd: Path | None = None) -> tuple[int, str]:
+        """Status and output, errors in its place where it fails."""
+        try:
+            run = subprocess.run(
+                command, capture_output=True, text=True, cwd=cwd, timeout=_APT_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return 1, f"no answer from the mirror in {_APT_SECONDS} seconds"
+        return run.returncode, run.stderr if run.returncode else run.stdout
+
+    def show(self, package: str) -> dict[str, str]:
+        """The fields of a package's newest version, ``Depends`` and ``Version`` among them."""
+        text = self._apt("apt-cache", "show", "--no-all-versions", package)
+        return dict(re.findall(r"^([A-Za-z-]+): (.*)$", text, re.MULTILINE))
+
+    def depends(self, package: str, pattern: str) -> list[str]:
+        """Names among a package's direct dependencies that match `pattern` as a whole."""
+        names = re.findall(r"(?:^|[,|])\s*([a-z0-9.+-]+)", self.show(package).get("Depends", ""))
+        return [name for name in dict.fromkeys(names) if re.fullmatch(pattern, name)]
+
+    def closure(self, *packages: str) -> list[str]:
+        """All packages that an empty system would install for `packages`."""
+        text = self._apt("apt-get", "-s", "--no-install-recommends", "install", *packages)
+        return re.findall(r"^Inst (\S+)", text, re.MULTILINE)
+
+    def unpacked(self, package: str) -> Path:
+        """The files of a package's newest version, in a directory of the cache."""
+        version = self.show(package).get("Version")
+        if version is None:
+            raise UnavailableError(f"suite {self.name}: no package {package}")
+        root = cache_dir() / "packages" / f"{package}_{version.replace(':', '%')}"
+        if not root.exists():
+            self._fetch(package, root)
+        return root
+
+    def _fetch(self, package: str, root: Path) -> None:
+        partial = root.with_name(root.name + f".partial{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        (partial / "deb").mkdir(parents=True)
+        try:
+            self._apt("apt-get", "download", "-qq", package, cwd=partial / "deb")
+            (deb,) = (partial / "deb").glob("*.deb")
+            subprocess.run(["dpkg-deb", "-x", deb, partial / "root"], check=True, capture_output=True)
+            (partial / "root").rename(root)
+        except (ValueError, subprocess.CalledProcessError) as error:
+            raise UnavailableError(f"package {package} of {self.name} cannot be unpacked: {error}") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)

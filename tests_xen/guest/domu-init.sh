@@ -1,0 +1,7 @@
+#!/bin/busybox sh
+# The init of the Linux guest: come up, and stay.
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+echo "READY $(cat /proc/uptime)"
+while :; do sleep 1000; done
