@@ -14,8 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from xenp2m.boot.select import ERAS
 from xenp2m.checks.stories import STORIES
 from xenp2m.findings import Severity
+from xenp2m.model.rules import RULES
 
 TOP = Path(__file__).parent.parent
 BLOCK = re.compile(r"(<!-- output of: (.+?) -->\n```\n)(.*?)(```\n)", re.DOTALL)
@@ -52,12 +54,35 @@ def catalogue() -> str:
     return "\n".join(parts)
 
 
+ERA_VERSIONS = {
+    "g1": "2.6.39, 3.0", "g1-3.1": "3.1", "g1b": "3.2 to 3.4", "g2": "3.5 to 3.15", "g2-3.16": "3.16, 3.17",
+    "g2r": "3.18", "g3a": "3.19 to 4.2", "g3": "4.3 and later",
+}  # fmt: skip
+
+
+def eras() -> str:
+    """``docs/eras.md``."""
+    parts = [
+        "# Eras and rules\n",
+        "Written by `make docs`. `verified` is also in every JSON answer: false means that no",
+    ]
+    parts += ["source of that very era was compared; 3.0 is taken to boot as 2.6.39 does.\n", "## Boots\n"]
+    parts += ["| era | Linux | verified |", "|---|---|---|"]
+    parts += [
+        f"| {name} | {ERA_VERSIONS[name]} | {str(era.verified).lower()} |" for name, era in ERAS.items()
+    ]
+    parts += ["\n## Rules of the P2M tree (`--rules`)\n", "| rules | verified | source |", "|---|---|---|"]
+    parts += [f"| {r.name} | {str(r.verified).lower()} | {r.source} |" for r in RULES.values()]
+    return "\n".join(parts) + "\n"
+
+
 def main() -> int:
     """Write or check; return the exit status."""
     stale = []
     documents = {
         TOP / "README.md": generated((TOP / "README.md").read_text()),
         TOP / "docs/findings.md": catalogue(),
+        TOP / "docs/eras.md": eras(),
     }
     for path, text in documents.items():
         if not path.exists() or path.read_text() != text:

@@ -65,6 +65,7 @@ CASES = [
     ("remap-beyond-p2m", pc(nr_pages=0x80000, max_res=0x40000, e820=WIDE, p2m_limit_gb=0), pc(nr_pages=0x80000, max_res=0x80000, e820=WIDE, p2m_limit_gb=0)),
     ("ram-without-page", pc(e820=TINY), pc(e820=TINY, max_res=GIB >> 12)),
     ("relocation-unaligned", pc(e820=RAM_AT, **IMAGE, **LIST), pc(e820=(*PC[:3], Entry(0x100000, 0x8000000, RAM), RAM_AT[-1]), **IMAGE, **LIST)),
+    ("extra-beyond-tree", pc("2.6.39", e820=(*PC, Entry(0xFD00000000, 1 << 40, RESERVED))), pc("2.6.39")),
     ("extra-contiguous", pc("2.6.39", extra="contiguous"), pc("2.6.39")),
     ("identity-over-extra", pc("2.6.39", **THREAD, rules="seed"), pc("2.6.39", **THREAD)),
     ("brk-exceeded", pc("2.6.39", e820=FAR, geometry=GEOMETRY_32), pc("3.18", e820=FAR, geometry=GEOMETRY_32)),

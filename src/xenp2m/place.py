@@ -57,7 +57,7 @@ def place_of(plan: Plan, pfn: int) -> Place | None:
         start, end, why = stretch.start, stretch.end, stretch.why
     else:
         start, end = plan.layout.map_end, 1 << 52
-        why = "beyond the end of the P2M, where everything is identity"
+        why = f"beyond the end of the P2M, where everything is {plan.beyond.value}"
     moves = plan.layout.moves
     return Place(
         pfn=pfn,

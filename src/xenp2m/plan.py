@@ -56,11 +56,19 @@ class Plan:
         return P2M(self.layout.runs, geometry=self.host.geometry, beyond=self.beyond)
 
     @property
+    def verified(self) -> bool:
+        """Whether this boot, as asked for, was compared with the kernel's own code or real boots."""
+        own_rules = self.host.rules in (None, self.host.release.p2m) and self.host.extra == "behind"
+        return ERAS[self.host.release.era].verified and own_rules
+
+    @property
     def assumed(self) -> tuple[str, ...]:
         """What the input did not tell, and what is not known of this kernel."""
         release, lines = self.host.release, list(self.host.assumed)
         if release.version > NEWEST:
             lines.append(f"Linux {release.version} boots as {NEWEST} does, the newest that is known")
+        if self.host.rules is not None:
+            lines.append(f"the P2M is edited by the rules {self.host.rules}")
         if not ERAS[release.era].verified:
             lines.append("this era boots as its neighbours do: its own source was not compared")
         return tuple(lines)

@@ -23,8 +23,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xenp2m.boot.select import ERAS
 from xenp2m.errors import InputError, XenP2MError, shorten
 from xenp2m.frames import Kind
+from xenp2m.kernel import Release, Version
 from xenp2m.model.errors import BrkExhaustedError, StoreBeyondEndError
 from xenp2m.model.linear import LinearP2M
 from xenp2m.model.phys_to_machine import PhysToMachine
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from xenp2m.extents import Run
 
-__all__ = ["Operation", "Outcome", "Request", "parse_row", "replay_row", "run", "start"]
+__all__ = ["Operation", "Outcome", "Request", "is_verified", "parse_row", "replay_row", "run", "start"]
 
 STORE_BEYOND_END = "store-beyond-p2m-end"
 BRK_EXHAUSTED = "brk-exhausted"
@@ -121,9 +123,15 @@ def replay_row(row: object) -> dict[str, Any]:
         return head | {"error": str(bad)}
     head |= {key: row[key] for key in ("kernel", "rules") if key in row}
     p2m = start(request)
-    head |= {"bits": request.geometry.bits, "verified": p2m.rules.verified}
+    head |= {"bits": request.geometry.bits, "verified": is_verified(row, p2m)}
     outcomes = list(run(p2m, request.ops))
     return head | {"out": answer(p2m, outcomes)}
+
+
+def is_verified(row: dict[str, Any], p2m: PhysToMachine | LinearP2M) -> bool:
+    """Whether these rules were compared with the code of the very kernel that the row names."""
+    version = Version.parse(str(row["kernel"])) if "kernel" in row else None
+    return p2m.rules.verified and (version is None or ERAS[Release.of(version).era].verified)
 
 
 def answer(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> dict[str, Any]:

@@ -332,7 +332,25 @@ def _premise(host: Host, layout: Layout) -> Iterator[Finding]:
     if host.extra == "contiguous":
         start, end = (layout.extra or [(host.nr_pages, host.nr_pages)])[0]
         what = f"extra memory at {_pfns([(start, end)])}, right behind the allocation"
-        yield Finding(STORIES["extra-contiguous"], what, pfns=((start, end),))
+        yield Finding(STORIES["extra-contiguous"], what, _PREMISE, ((start, end),))
+
+
+_PREMISE = (
+    "the premise of the thread; since 2.6.37 extra memory lies behind the whole map, so this very BUG"
+    " needs a region that begins inside the last GiB with identity in it, as in a map ending at 0xfec01000;"
+    " from 3.2 on extra memory lies in RAM entries again, where the premise would hold"
+)
+
+
+def _beyond(host: Host, layout: Layout) -> Iterator[Finding]:
+    end = layout.p2m_end
+    outside = [(max(s, end), e) for s, e in layout.extra or () if e > end] if end is not None else []
+    if outside:
+        pages = sum(e - s for s, e in outside)
+        what = (
+            f"{_frames(pages)} ({_mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
+        )
+        yield Finding(STORIES["extra-beyond-tree"], what, pfns=tuple(outside[:_SHOWN_PFNS]))
 
 
 def _brk(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -347,5 +365,5 @@ def _brk(host: Host, layout: Layout) -> Iterator[Finding]:
 _CHECKS: tuple[Callable[[Host, Layout], Iterator[Finding]], ...] = (
     _too_small, _bug, _over_reach, _subpage, _overflow, _unaligned, _mem,
     _released, _max_below, _lost, _capped, _regions, _swapped, _relocated,
-    _remapped, _ibft, _leftover, _brk, _premise,
+    _remapped, _ibft, _leftover, _brk, _premise, _beyond,
 )  # fmt: skip

@@ -293,6 +293,16 @@ _OLDER = (
         "set_phys_to_machine of the series of 30 December 2010; mended as f4cec35b0d4b, 2.6.39",
     ),
     _story(
+        "extra-beyond-tree",
+        Severity.WARNING,
+        "Extra memory lies beyond the end of the P2M tree",
+        """Kernels up to 3.1 put extra memory behind the whole map. Where the map reaches far up (the
+        HyperTransport range of AMD ends at 1 TiB) that is behind the 512 GiB that a 64-bit tree can hold.
+        dom0 boots; a BUG in set_phys_to_machine ends it when the balloon first fills one of those frames.""",
+        "Do not balloon dom0 up, or use 3.2 or later.",
+        "xen_memory_setup and __set_phys_to_machine, 2.6.39 to 3.1",
+    ),
+    _story(
         "extra-contiguous",
         Severity.NOTE,
         "Extra memory follows the allocation: the premise of the thread of 2011",

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from xenp2m.cli.arguments import PAGES, VERSION
+from xenp2m.cli.arguments import ADDRESS, PAGES, VERSION
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.kernel import Version
 from xenp2m.model.builder import ORDERS
-from xenp2m.replay import parse_row, replay_row, run, start
+from xenp2m.replay import is_verified, parse_row, replay_row, run, start
 from xenp2m.textfile import read_text
 from xenp2m.views.replay_text import replay_lines
 
@@ -33,7 +33,7 @@ _FORMS = "ri:START-END, es:PFN=WORD, rt, s:PFN=WORD, __s:PFN=WORD or g:PFN, or a
 @click.option(
     "--nr-pages", type=PAGES, help="Pages of the builder's list. [default: 1 GiB, or a leaf page and a half]"
 )
-@click.option("--mfn-base", type=click.IntRange(0, 1 << 40), default=1 << 20, help="Lowest MFN of the list.")
+@click.option("--mfn-base", type=ADDRESS, default=1 << 20, help="Lowest MFN of the list.")
 @click.option("--mfns", type=click.Choice(ORDERS), default="ascending", help="Order of the list.")
 @click.option("--seed", type=click.IntRange(0, 1 << 32), default=0, help="Of a scrambled list.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
@@ -78,9 +78,12 @@ def _one(row: object, as_json: bool) -> int:
     if isinstance(row, InputError):
         raise row
     request = parse_row(row)
+    assert isinstance(row, dict)
     p2m = start(request)
     outcomes = list(run(p2m, request.ops))
-    for line in replay_lines(p2m, outcomes, len(request.ops) - len(outcomes), width=columns(), paint=paint):
+    for line in replay_lines(
+        p2m, outcomes, len(request.ops) - len(outcomes), is_verified(row, p2m), width=columns(), paint=paint
+    ):
         click.echo(line)
     return int(bool(outcomes) and outcomes[-1].bug is not None)
 
@@ -89,6 +92,8 @@ def _row(words: tuple[str, ...], said: dict[str, Any]) -> dict[str, Any]:
     """The row that a command line describes."""
     kernel: Version | None = said["kernel"]
     row: dict[str, Any] = {"bits": int(said["bits"])}
+    if said["rules"] is not None and kernel is not None:
+        raise InputError("replay", "--rules or --kernel", "both")
     if said["rules"] is not None:
         row["rules"] = said["rules"]
     else:
@@ -98,7 +103,7 @@ def _row(words: tuple[str, ...], said: dict[str, Any]) -> dict[str, Any]:
     default = 1 << 18 if said["entries"] is None else said["entries"] + said["entries"] // 2
     row["in"] = {
         "nr_pages": said["nr_pages"] or default,
-        "mfn_base": said["mfn_base"] if said["bits"] == "64" else min(said["mfn_base"], 1 << 20),
+        "mfn_base": said["mfn_base"],
         "mfns": said["mfns"],
         "seed": said["seed"],
         "ops": [_operation(word, said) for word in words],

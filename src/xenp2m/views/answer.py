@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xenp2m.boot.select import ERAS
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def answer(plan: Plan, row_id: object) -> dict[str, Any]:
         result |= {"bug": layout.bug.code, "phase": layout.bug.phase}
         if layout.bug.console is not None:
             result["console"] = layout.bug.console
-    result["verified"] = ERAS[plan.host.release.era].verified
+    result["verified"] = plan.verified
     result["assumed"] = list(plan.assumed)
     result["findings"] = [finding_object(finding) for finding in plan.findings]
     result["outcome"] = str(plan.outcome)

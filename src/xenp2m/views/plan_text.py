@@ -137,6 +137,8 @@ def _finding(finding: Finding, width: int, paint: Paint, *, fix: bool) -> Iterat
     if fix:
         why = finding.why or finding.story.title
         yield wrapped(f"{why}. {finding.story.fix}", width, "   ", "   ")
+    elif finding.why:
+        yield wrapped(f"{finding.why}.", width, "   ", "   ")
 
 
 def _e820(plan: Plan, width: int) -> Iterator[str]:

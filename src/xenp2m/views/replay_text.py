@@ -33,6 +33,7 @@ def replay_lines(
     p2m: PhysToMachine | LinearP2M,
     outcomes: Sequence[Outcome],
     left: int,
+    verified: bool,
     *,
     width: int = 80,
     paint: Paint = plain,
@@ -43,14 +44,13 @@ def replay_lines(
         p2m: as the operations left it.
         outcomes: of each operation done.
         left: operations that were not reached.
+        verified: whether the rules were compared with the very kernel that was asked for.
         width: columns of the terminal.
         paint: puts styles on text.
     """
     rules, geometry = p2m.rules, p2m.geometry
     yield paint(f"{rules.name} · {geometry.bits}-bit words, {geometry.entries} entries a page", "head")
-    yield wrapped(
-        ("" if rules.verified else "not verified against a kernel's own code; ") + rules.source, width
-    )
+    yield wrapped(("" if verified else "not verified against a kernel's own code; ") + rules.source, width)
     yield ""
     if outcomes:
         yield from _operations(outcomes, geometry, width, paint)
@@ -114,6 +114,9 @@ def _costs(p2m: PhysToMachine | LinearP2M, width: int, paint: Paint) -> Iterator
     else:
         parts.append(f"generation {p2m.generation}")
     yield wrapped(" · ".join(parts), width)
+    yield paint(" PFNs are frames of the guest, the end not included", "dim")
+    if isinstance(p2m, PhysToMachine) and pages.brk > p2m.rules.reservation.pages(p2m.geometry):
+        yield paint(" more pages from extend_brk than p2m.c reserves: a BUG in the kernel", "warning")
     scribbled = p2m.tree.scribbled()
     for page, index, value in scribbled:
         yield paint(f" the shared page p2m_{page} was written: entry {index} holds {value:#x}", "warning")
