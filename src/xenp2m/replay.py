@@ -42,7 +42,7 @@ __all__ = ["Operation", "Outcome", "Request", "is_verified", "parse_row", "repla
 
 STORE_BEYOND_END = "store-beyond-p2m-end"
 BRK_EXHAUSTED = "brk-exhausted"
-RUNTIME_PAGES = 1 << 17
+RUNTIME_PAGES = 1 << 15
 """Pages that a replay's allocator gives out at most: 512 MiB. A set that finds none returns 0."""
 _NUMBERED = (Kind.MFN, Kind.FOREIGN, Kind.OTHER)
 
