@@ -17,6 +17,13 @@ def big_host(size, entries=2000):
     return {"nr_pages": size >> 14, "e820": e820, "max_res": size >> 13, "ibft": True}
 
 
+def holey_host(size, entries=2000):
+    """A host of `size` bytes with RAM in every other half of a step, half of it dom0's."""
+    step = size // entries
+    e820 = [[i * step, i * step + step // 2, 1] for i in range(entries)]
+    return {"nr_pages": size >> 14, "max_res": size >> 14, "e820": e820}
+
+
 def pc_hosts(count):
     """Rows like those of personal computers and servers: 4 to 128 GiB, 8 to 14 entries."""
     chance = random.Random(2011)

@@ -147,6 +147,9 @@ def sanitize(entries: Sequence[Entry], capacity: int | None = None) -> list[Entr
     """
     if len(entries) < 2 or any(e.end < e.start for e in entries):
         return list(entries)
+    ordered = _joined(entries)
+    if ordered is not None:
+        return ordered if capacity is None else ordered[:capacity]
     edges: dict[int, list[int]] = {}
     for entry in entries:
         if entry.start < entry.end:
@@ -167,6 +170,24 @@ def sanitize(entries: Sequence[Entry], capacity: int | None = None) -> list[Entr
                 result.append(Entry(last_start, address, last_type))
             last_type, last_start = kind, address
     return result if capacity is None else result[:capacity]
+
+
+def _joined(entries: Sequence[Entry]) -> list[Entry] | None:
+    """The map with neighbours joined, if it is in order and nothing overlaps; else None."""
+    result: list[Entry] = []
+    position, last = 0, 0
+    for entry in entries:
+        start, end, kind = entry
+        if start == end:
+            continue
+        if start < position:
+            return None
+        if start == position and kind == last and kind not in _UNMERGEABLE:
+            result[-1] = Entry(result[-1].start, end, kind)
+        else:
+            result.append(entry)
+        position, last = end, kind
+    return result
 
 
 def gaps(entries: Iterable[Entry], low: int, high: int) -> list[Range]:
