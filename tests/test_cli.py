@@ -334,3 +334,44 @@ def test_completion_offers_the_verbs():
         [sys.executable, "-m", "xenp2m"], capture_output=True, text=True, env=environment, check=False
     )
     assert "plan" in run.stdout
+
+
+@pytest.mark.parametrize("verbose", [[], ["--verbose"]])
+def test_the_threads_host(xenp2m, tmp_path, verbose):
+    path = tmp_path / "map"
+    path.write_text(
+        "0 9f000 usable\n100000 93c00000 usable\n93c00000 a2800000 reserved\nfec00000 fec01000 reserved\n"
+    )
+    asked = [
+        "plan",
+        path,
+        "--kernel",
+        "2.6.39",
+        "--extra",
+        "contiguous",
+        "--dom0-mem",
+        "1024M,max:2364M",
+        *verbose,
+    ]
+    status, out, _ = xenp2m(*asked, "--rules", "seed")
+    said = " ".join(out.split())
+    assert status == 1
+    assert "80,896 frames of extra memory are identity: PFNs 0x80000 - 0x93c00 (524288, 605184)" in said
+    assert "BUG at PFN 0x80000, after 1,024.0 MiB" in said
+    assert "begins inside the last GiB with identity in it, as in a map ending at 0xfec01000" in said
+    status, out, _ = xenp2m(*asked)
+    assert status == 0
+    assert "identity-over-extra" not in out
+
+
+def test_the_threads_premise_on_a_real_host(xenp2m):
+    log = BOOTS / "pc2364-6g-1024_max2364" / "console.log.xz"
+    status, out, _ = xenp2m("plan", log, "--kernel", "2.6.39", "--extra", "contiguous", "--json")
+    codes = {finding["code"] for finding in json.loads(out)["findings"]}
+    assert "identity-over-extra" not in codes
+    status, out, _ = xenp2m(
+        "plan", log, "--kernel", "2.6.39", "--extra", "contiguous", "--rules", "seed", "--json"
+    )
+    assert status == 1
+    assert json.loads(out)["outcome"] == "crashes"
+    assert json.loads(out)["verified"] is False

@@ -47,6 +47,8 @@ def boot(host: Host) -> Layout:
     layout.host_map = sanitize(layout.table)
     _release_gaps(host, layout, tree)
     extra = _extra_pages(host, layout, walk.extra)
+    if host.extra == "contiguous":
+        extra = min(extra, _room(raw, walk.extra_start))
     layout.extra_pages = extra
     layout.e820 = list(layout.host_map)
     end_pfn = layout.ini_pages
@@ -117,6 +119,12 @@ def _extra_pages(host: Host, layout: Layout, beyond: int) -> int:
         extra = min(extra, max(0, maximum_pages(host, layout.limit) - base))
     extra += layout.released
     return max(0, clamp_extra(host, base, base + extra) - base)
+
+
+def _room(raw: list[Entry], start: int) -> int:
+    """Whole pages of RAM from byte `start` to the end of its entry: extra memory fills no hole."""
+    ends = [entry.end for entry in raw if entry.type == RAM and entry.start <= start < entry.end]
+    return pfn_down(max(ends, default=start) - start)
 
 
 def _add_extra(layout: Layout, tree: RunTree, start: int, pages: int) -> int:
