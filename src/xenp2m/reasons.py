@@ -100,19 +100,20 @@ class _Reasons:
             *(e for s in self._swaps for e in s[0]),
         }
         self._edges = sorted(edges)
+        self._borders = sorted({edge for region in self._extra for edge in region})
 
     def cut(self, run: Run) -> Iterator[Range]:
         """Parts of a run that have different reasons."""
-        if run.kind is Kind.IDENTITY:
-            yield run.start, run.end
-            return
-        inner = self._edges[bisect_right(self._edges, run.start) : bisect_right(self._edges, run.end - 1)]
+        edges = self._borders if run.kind is Kind.IDENTITY else self._edges
+        inner = edges[bisect_right(edges, run.start) : bisect_right(edges, run.end - 1)]
         yield from pairwise([run.start, *inner, run.end])
 
     def why(self, kind: Kind, start: int, end: int) -> str:
         """The reason, as a phrase."""
         if kind is Kind.IDENTITY:
-            return self._why_identity(start, end)
+            over = intersect([(start, end)], self._extra)
+            wrong = "extra memory, overwritten: identity was rounded out to a whole page of the tree"
+            return wrong if over else self._why_identity(start, end)
         if kind is Kind.MFN:
             return self._why_mfn(start)
         if intersect([(start, end)], self._extra):
