@@ -6,6 +6,7 @@ import pytest
 
 from xenp2m.boot.conflicts import find_free_area
 from xenp2m.e820 import RAM, RESERVED, Entry
+from xenp2m.frames import Kind
 from xenp2m.host import Host
 from xenp2m.kernel import Release, Version
 from xenp2m.plan import make_plan
@@ -68,3 +69,41 @@ def test_an_epyc_of_64_gib_on_6_8():
     entries = [Entry(*entry) for entry in EPYC]
     taken = [(0x1000000, 0x8000000), initrd, behind, (0, 0x10000)]
     assert find_free_area(entries, taken, initrd[1] - initrd[0]) == 0x18537000
+
+
+DOMU_2011 = (
+    (0x0, 0x40000000, 1), (0x40000000, 0x9CF66000, 5), (0x9CF66000, 0x9D102000, 4), (0x9F6BD000, 0x9F6BF000, 2),
+    (0x9F714000, 0x9F7BF000, 4), (0x9F7E0000, 0x9F7FF000, 3), (0x9F800000, 0xB0000000, 2),
+    (0xFC000000, 0xFD000000, 2), (0xFEC00000, 0xFEC01000, 2), (0xFEE00000, 0xFEE01000, 2),
+    (0xFFE00000, 0x100000000, 2), (0x100000000, 0x140800000, 1),
+)  # fmt: skip
+DESKTOP_2013 = (
+    (0x0, 0x9EC00, 1), (0x9EC00, 0xA0000, 2), (0xE0000, 0x100000, 2), (0x100000, 0x20000000, 1),
+    (0x20000000, 0x20200000, 2), (0x20200000, 0x40000000, 1), (0x40000000, 0x40200000, 2),
+    (0x40200000, 0xBAD80000, 1), (0xBAD80000, 0xBADC9000, 4), (0xBADC9000, 0xBADD1000, 3),
+    (0xBADD1000, 0xBADF4000, 2), (0xBADF4000, 0xBADF6000, 1), (0xBADF6000, 0xBAE06000, 2),
+    (0xBAE06000, 0xBAE14000, 4), (0xBAE14000, 0xBAE3C000, 2), (0xBAE3C000, 0xBAE7F000, 4),
+    (0xBAE7F000, 0xBB000000, 1), (0xBB800000, 0xBFA00000, 2), (0xFED1C000, 0xFED40000, 2),
+    (0xFF000000, 0x100000000, 2), (0x100000000, 0x23FE00000, 1), (0xFEC00000, 0xFEC01000, 2),
+    (0xFEE00000, 0xFEE01000, 2),
+)  # fmt: skip
+
+
+def identity_pages(layout):
+    return sum(run.pages for run in layout.runs if run.kind is Kind.IDENTITY)
+
+
+def test_a_domu_with_the_hosts_map_on_2_6_39():
+    """Set 405658 page(s) to 1-1 mapping."""
+    assert identity_pages(planned("2.6.39", DOMU_2011, 262144, dom="domU")) == 405658
+
+
+def test_a_desktop_on_3_8():
+    """283,999 pages released, set to 1-1 mapping and populated again at 0x1acb65 - 0x1f20c4."""
+    layout = planned("3.8", DESKTOP_2013, 1756005)
+    freed = [(0x9E, 0x100), (0x20000, 0x20200), (0x40000, 0x40200), (0xBAD80, 0xBADF4), (0xBADF6, 0xBAE7F),
+             (0xBB000, 0x100000)]  # fmt: skip
+    assert layout.freed == freed
+    assert layout.populated == [(0x1ACB65, 0x1F20C4)]
+    assert identity_pages(layout) == 283999
+    assert layout.released == 0

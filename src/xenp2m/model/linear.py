@@ -76,9 +76,17 @@ LINEAR_RULES: dict[str, LinearRules] = {
             end_by_entry=True,
             fill_unaligned=True,
         ),
-        LinearRules("linear-5.10", "p2m.c up to 5.11", verified=True, beyond_bugs=True, end_by_entry=True),
-        LinearRules("linear-5.12", "p2m.c with 882213990d32 (5.12, stable 5.10.21)", end_by_entry=True),
-        LinearRules("linear", "p2m.c in 5.15 and later, read in 6.1 and 7.0", verified=True),
+        LinearRules(
+            "linear-5.10",
+            "__set_phys_to_machine, xen_alloc_p2m_entry in 5.10.13",
+            verified=True,
+            beyond_bugs=True,
+            end_by_entry=True,
+        ),
+        LinearRules(
+            "linear-5.12", "__set_phys_to_machine with 882213990d32 (5.12, stable 5.10.21)", end_by_entry=True
+        ),
+        LinearRules("linear", "__set_phys_to_machine, xen_alloc_p2m_entry in 6.1 and 7.0", verified=True),
     )
 }
 """The linear lists, oldest first. ``linear-3.19`` is a text whose release was not settled."""

@@ -134,7 +134,11 @@ _TABLE = (
         reservation=BrkReservation(7, 2, 6, 0, (128, 128)),
     ),
     Rules("3.6", "early_set_phys_to_machine, early_can_reuse_p2m_middle in 3.6 (250a41e0ecc4)"),
-    Rules("3.12", "the same functions in 3.12", revectors=True),
+    Rules(
+        "3.12",
+        "early_set_phys_to_machine, early_can_reuse_p2m_middle, xen_revector_p2m_tree in 3.12",
+        revectors=True,
+    ),
     Rules(
         "3.16",
         "early_split_p2m, p2m_mid_identity in 3.16 (3cb83e46d032); the tools' tree as in 3.12",
