@@ -147,9 +147,14 @@ def sanitize(entries: Sequence[Entry], capacity: int | None = None) -> list[Entr
     """
     if len(entries) < 2 or any(e.end < e.start for e in entries):
         return list(entries)
-    ordered = _joined(entries)
-    if ordered is not None:
-        return ordered if capacity is None else ordered[:capacity]
+    result = _joined(entries)
+    if result is None:
+        result = _swept(entries)
+    return result if capacity is None else result[:capacity]
+
+
+def _swept(entries: Sequence[Entry]) -> list[Entry]:
+    """The map from the changes of type at each address, lowest first."""
     edges: dict[int, list[int]] = {}
     for entry in entries:
         if entry.start < entry.end:
@@ -169,7 +174,7 @@ def sanitize(entries: Sequence[Entry], capacity: int | None = None) -> list[Entr
             if last_type:
                 result.append(Entry(last_start, address, last_type))
             last_type, last_start = kind, address
-    return result if capacity is None else result[:capacity]
+    return result
 
 
 def _joined(entries: Sequence[Entry]) -> list[Entry] | None:
