@@ -51,7 +51,7 @@ def read_p2m(text: str) -> Readout:
     size = int(_number(text, r"symbol xen_p2m_size ([0-9a-f]+)"), 16)
     shared = {int(_number(text, rf"shared {name} ([0-9a-f]+)"), 16): name for name in ("missing", "identity")}
     runs: list[tuple[int, int, str]] = []
-    own = 0
+    own = read = 0
     for what, start_hex, count_text, value_hex, step_text in _RUN.findall(text):
         start, count, value = int(start_hex, 16), int(count_text), int(value_hex, 16)
         if what == "word":
@@ -64,14 +64,10 @@ def read_p2m(text: str) -> Readout:
             runs.append((start * LEAF, (start + count) * LEAF, shared[value]))
         else:
             own += count
+            read = max(read, (start + count) * LEAF)
     kinds = _joined(sorted(runs))
     if not kinds or kinds[0][0] != 0 or kinds[-1][1] != size:
         raise LabError("the runs of dom0's list do not cover it")
-    read = max(
-        (int(s, 16) + int(n)) * LEAF
-        for what, s, n, v, _ in _RUN.findall(text)
-        if what == "leaf" and int(v, 16) not in shared
-    )
     return Readout(
         kinds=kinds,
         read=read,
