@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.errors import InputError
-from xenp2m.frames import PAGE_SIZE, pfn_down, pfn_up
+from xenp2m.frames import pfn_down, pfn_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -232,8 +232,3 @@ def contains(entries: Iterable[Entry], start: int, size: int) -> bool:
 def has_whole_page(entry: Entry) -> bool:
     """Whether the entry holds at least one aligned 4 KiB page."""
     return pfn_down(entry.end) > pfn_up(entry.start)
-
-
-def is_aligned(entry: Entry) -> bool:
-    """Whether both ends lie on page boundaries."""
-    return not (entry.start % PAGE_SIZE or entry.end % PAGE_SIZE)
