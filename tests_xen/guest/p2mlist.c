@@ -177,6 +177,7 @@ static void walk(void)
 	uint64_t shared_tables[2] = {frame_behind(values[MISSING_PTE]), frame_behind(values[IDENTITY_PTE])};
 	uint64_t top[WORDS], third[WORDS], second[WORDS], first[WORDS];
 	uint64_t at_top = -1, at_third = -1, counts[3] = {0};
+	int in_own = 0;
 
 	read_kernel(where[TOP_TABLE], top, PAGE);
 	for (uint64_t leaf = 0; leaf < values[P2M_SIZE] / WORDS; leaf += WORDS) {
@@ -194,6 +195,9 @@ static void walk(void)
 		if ((entry & 1) && (table == shared_tables[0] || table == shared_tables[1])) {
 			int identity = table == shared_tables[1];
 			counts[identity]++;
+			if (in_own)
+				flush_run(&leaves);
+			in_own = 0;
 			add_to_run(&leaves, leaf, WORDS, shared[identity]);
 			continue;
 		}
@@ -203,8 +207,12 @@ static void walk(void)
 			uint64_t mfn = (first[i] & ADDRESS_BITS) / PAGE;
 			if (!(first[i] & 1))
 				die("page of the list not present", address + i * PAGE);
+			int own = mfn != shared[0] && mfn != shared[1];
+			if (own != in_own)
+				flush_run(&leaves);
+			in_own = own;
 			add_to_run(&leaves, leaf + i, 1, mfn);
-			if (mfn != shared[0] && mfn != shared[1])
+			if (own)
 				own_leaf(leaf + i);
 		}
 	}
