@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from xenp2m.e820 import RAM, UNUSABLE, type_name
+from xenp2m.e820 import RAM, UNUSABLE, sanitize, type_name
 from xenp2m.extents import intersect, subtract
 from xenp2m.frames import Kind, pfn_down, pfn_up
 
@@ -87,14 +87,17 @@ class _Reasons:
         self._groups = _target_groups(layout.moves)
         self._targets = [group[0][0] for group in self._groups]
         self._swaps = [((pfn_down(s.paddr), pfn_down(s.paddr + s.size)), s.entry) for s in layout.swaps]
-        self._entries: list[Entry] = layout.host_map
-        self._starts = [pfn_down(entry.start) for entry in layout.host_map]
+        # The first eras keep no sorted map of the host: there the layout holds the guest's.
+        unsorted = host.e820 is not None and host.release.era in ("g1", "g1-3.1")
+        self._entries: list[Entry] = sanitize(host.e820 or ()) if unsorted else layout.host_map
+        self._starts = [pfn_down(entry.start) for entry in self._entries]
         self._extra = layout.extra or []
         self._populated = layout.populated
         self._freed = layout.freed
-        self._end_of_map = max((pfn_down(e.end) for e in layout.host_map), default=0)
+        self._end_of_map = max((pfn_up(e.end) for e in self._entries), default=0)
         edges = {
             host.nr_pages,
+            self._end_of_map,
             *(edge for part in (*layout.populated, *self._extra) for edge in part),
             *(e for g in self._groups for e in g[0]),
             *(e for s in self._swaps for e in s[0]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.e820 import type_name
+from xenp2m.extents import count
 from xenp2m.findings import Outcome, Severity
 from xenp2m.frames import PAGE_SIZE, Kind
 from xenp2m.views.text import GLYPHS, PLAIN_GLYPHS, Paint, plain, plural, rows, size, strip, wrapped
@@ -103,6 +104,10 @@ def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
         f"now {size(host.nr_pages - layout.released)} ({plural(host.nr_pages - layout.released, 'frame')})"
     ]
     if layout.runs is not None:
+        moved_in = sum(swap.size for swap in layout.swaps) // PAGE_SIZE
+        held = count(layout.runs)[Kind.MFN] - moved_in
+        if held < host.nr_pages - layout.released:
+            parts.append(f"{host.nr_pages - layout.released - held:,} of them out of reach")
         extra = sum(end - start for start, end in layout.extra or ())
         parts.append(f"at most {size(host.nr_pages - layout.released + extra)}")
         parts.append(f"{layout.remapped:,} remapped, {layout.released:,} released")
