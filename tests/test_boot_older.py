@@ -22,7 +22,6 @@ from xenp2m.kernel import Release, Version
 from xenp2m.model.phys_to_machine import PhysToMachine
 from xenp2m.model.rules import RULES
 from xenp2m.model.shape import runs, shape
-from xenp2m.replay import run_json
 
 VECTORS = Path(__file__).parent / "vectors"
 FILES = ["2.6.39", "2.6.39-32", "3.6", "3.6-32", "3.12", "3.18", "3.18-32", "g3a"]
@@ -52,7 +51,7 @@ def answer_of(layout):
         lists |= {"extra": layout.extra_bytes, "freed": layout.freed, "populated": layout.populated}
     out = {key: [list(item) for item in value] for key, value in lists.items()}
     if layout.runs is not None:
-        out |= {"p2m": [run_json(r) for r in layout.runs], "released": layout.released}
+        out |= {"p2m": [r.listed() for r in layout.runs], "released": layout.released}
         out |= {"p2m_end": layout.p2m_end or layout.p2m_size, "shared_max_pfn": layout.shared_max_pfn}
     if layout.shape is not None:
         out |= {"struct": layout.shape, "brk_pages": layout.brk_pages}

@@ -18,7 +18,7 @@ from xenp2m.host import UNLIMITED, Host
 from xenp2m.hostrow import host_of_row
 from xenp2m.kernel import Release, Version
 from xenp2m.plan import make_plan
-from xenp2m.views.answer import answer, run_object
+from xenp2m.views.answer import answer
 
 VECTORS = Path(__file__).parent / "vectors"
 PAGE = 4096
@@ -228,7 +228,7 @@ def answer_of_twin(twin):
     if not twin.bug:
         runs = [Run(start, end, Kind(kind), mfn, step) for start, end, kind, mfn, step in twin.runs()]
         told |= {"extra": in_bytes(twin.extra), "released": twin.released, "freed": joined(twin.freed),
-                   "p2m": [run_object(run) for run in runs], "p2m_end": twin.size, "p2m_size": twin.size,
+                   "p2m": [run.listed() for run in runs], "p2m_end": twin.size, "p2m_size": twin.size,
                    "shared_max_pfn": twin.last_pfn, "alloc_p2m_pages": twin.pages}  # fmt: skip
     return told
 

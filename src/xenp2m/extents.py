@@ -48,6 +48,18 @@ class Run(NamedTuple):
         """Number behind `pfn`, which must lie in the run."""
         return self.mfn + (pfn - self.start) * self.step
 
+    def listed(self) -> list[int | str]:
+        """The run as JSON has it.
+
+        ``[start_pfn, end_pfn, kind]``, the first number where there is one, -1 where they descend.
+        """
+        entry: list[int | str] = [self.start, self.end, self.kind.value]
+        if self.kind in _NUMBERED:
+            entry.append(self.mfn)
+            if self.step < 0:
+                entry.append(-1)
+        return entry
+
     def cut(self, start: int, end: int) -> Run:
         """The part within ``[start, end)``, which must not be empty."""
         start, end = max(start, self.start), min(end, self.end)

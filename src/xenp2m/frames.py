@@ -20,6 +20,7 @@ __all__ = [
     "PAGE_SIZE",
     "Geometry",
     "Kind",
+    "counted",
     "page_down",
     "page_up",
     "pfn_down",
@@ -38,6 +39,11 @@ def pfn_down(address: int) -> int:
 def pfn_up(address: int) -> int:
     """First frame that starts at or after byte `address` (Linux ``PFN_UP``)."""
     return (address + PAGE_SIZE - 1) >> PAGE_SHIFT
+
+
+def counted(count: int) -> str:
+    """``1 frame``, ``1,024 frames``."""
+    return f"{count:,} frame{'s' * (count != 1)}"
 
 
 def page_down(address: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.e820 import RAM, UNUSABLE, sanitize, type_name
 from xenp2m.extents import intersect, subtract
-from xenp2m.frames import Kind, pfn_down, pfn_up
+from xenp2m.frames import Kind, counted, pfn_down, pfn_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -158,8 +158,8 @@ class _Reasons:
             words["host RAM that is not dom0's" if self._host.is_dom0 else "RAM beyond the limit"] = None
         moved = self._moved_from(start, end)
         freed = sum(high - low for low, high in intersect([(start, end)], self._freed))
-        went = f"; its {_count(moved)} moved up" if moved else ""
-        went += f"; {_count(freed)} given back" if freed else ""
+        went = f"; its {counted(moved)} moved up" if moved else ""
+        went += f"; {counted(freed)} given back" if freed else ""
         return ", ".join(words) + went
 
     def _between(self, start: int, end: int) -> Iterator[Entry]:
@@ -175,13 +175,9 @@ class _Reasons:
         return sum(max(0, min(m.source + m.size, end) - max(m.source, start)) for m in moves)
 
 
-def _count(pages: int) -> str:
-    return f"{pages:,} frame{'s' * (pages != 1)}"
-
-
 def _why_moved(moves: list[Move]) -> str:
     sources = [(move.source, move.source + move.size) for move in moves]
     low, high = sources[0][0], sources[-1][1]
     holes = len(sources) - sum(left[1] == right[0] for left, right in pairwise(sources))
     where = f"{low:#x} - {high:#x}" if holes == 1 else f"{holes} holes in {low:#x} - {high:#x}"
-    return f"{_count(sum(move.size for move in moves))} moved from {where}"
+    return f"{counted(sum(move.size for move in moves))} moved from {where}"

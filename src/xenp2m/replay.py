@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xenp2m.boot.select import ERAS
 from xenp2m.errors import InputError, XenP2MError, shorten
-from xenp2m.frames import Kind
 from xenp2m.kernel import Release, Version
 from xenp2m.model.errors import BrkExhaustedError, StoreBeyondEndError
 from xenp2m.model.linear import LinearP2M
@@ -36,7 +35,6 @@ from xenp2m.replay_input import Operation, Request, parse_row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xenp2m.extents import Run
 
 __all__ = ["Operation", "Outcome", "Request", "is_verified", "parse_row", "replay_row", "run", "start"]
 
@@ -44,7 +42,6 @@ STORE_BEYOND_END = "store-beyond-p2m-end"
 BRK_EXHAUSTED = "brk-exhausted"
 RUNTIME_PAGES = 1 << 15
 """Pages that a replay's allocator gives out at most: 512 MiB. A set that finds none returns 0."""
-_NUMBERED = (Kind.MFN, Kind.FOREIGN, Kind.OTHER)
 
 
 class Outcome(NamedTuple):
@@ -146,18 +143,10 @@ def answer(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> dict[str,
         out["p2m_end"] = p2m.geometry.max_p2m_pfn
     else:
         out |= {"p2m_end": p2m.size, "generation": p2m.generation, "shared_max_pfn": p2m.last_pfn}
-    out["p2m"] = [run_json(r) for r in runs(p2m) if r.start < out["p2m_end"]]
+    out["p2m"] = [r.listed() for r in runs(p2m) if r.start < out["p2m_end"]]
     out["scribbled"] = [
         [page, index, leaf_letter(p2m.tree, index, value) if page.startswith("mid") else value]
         for page, index, value in p2m.tree.scribbled()
     ]
     out["struct"] = shape(p2m.tree)
     return out
-
-
-def run_json(piece: Run) -> list[Any]:
-    """A run as JSON: ``[start, end, kind]``, a number behind it, and -1 where numbers descend."""
-    if piece.kind not in _NUMBERED:
-        return [piece.start, piece.end, str(piece.kind)]
-    tail = [-1] if piece.step < 0 else []
-    return [piece.start, piece.end, str(piece.kind), piece.mfn, *tail]

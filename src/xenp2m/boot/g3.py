@@ -135,7 +135,7 @@ def _build_list(host: Host, layout: Layout, guest: GuestMap) -> None:
         bad = p2m.store(first, first + pages, swap.maddr >> PAGE_SHIFT, 1)
         if bad is not None:
             raise BugError(Bug("nonram-swap-target-beyond-p2m", 4, pfn=bad))
-    layout.runs, layout.alloc_p2m_pages, layout.list_pages = p2m.finish()
+    layout.runs, layout.alloc_p2m_pages = p2m.finish()
     layout.shared_max_pfn = p2m.end_pfn
 
 

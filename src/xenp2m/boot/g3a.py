@@ -96,7 +96,7 @@ def _build_list(host: Host, layout: Layout, guest: ByteGuestMap) -> None:
         _take(guest, group)
     layout.extra_bytes = guest.regions
     layout.extra = [(pfn_up(start), pfn_down(end)) for start, end in guest.regions]
-    layout.runs, layout.alloc_p2m_pages, layout.list_pages = p2m.finish()
+    layout.runs, layout.alloc_p2m_pages = p2m.finish()
     layout.shared_max_pfn = p2m.end_pfn
 
 

@@ -113,7 +113,6 @@ class Layout:
         p2m_size: entries of the final list.
         shared_max_pfn: ``shared_info.arch.max_pfn``, the end of what tools read.
         alloc_p2m_pages: pages taken for the final list, shared ones and the tools' tree included.
-        list_pages: of these, private leaf pages.
         extra_bytes_early: extra regions after memory setup in bytes, in the eras that keep them so.
         extra_bytes: what the remapped pages left of them.
         populated: PFN ranges that got fresh pages, in order (3.5 to 3.17).
@@ -145,7 +144,6 @@ class Layout:
     p2m_size: int = 0
     shared_max_pfn: int = 0
     alloc_p2m_pages: int = 0
-    list_pages: int = 0
     extra_bytes_early: list[Range] | None = None
     extra_bytes: list[Range] | None = None
     populated: list[Range] = field(default_factory=list)

@@ -78,7 +78,6 @@ class LinearList:
         self._identity: list[Range] = []
         self._private: list[Range] = []
         self._chunks: list[Range] = []
-        self._tree_chunks = 0
         self._touched: list[Range] = []
         self._touched_late: list[Range] = []
 
@@ -138,11 +137,11 @@ class LinearList:
         self.layers.append(Run(start, end, Kind.MFN, mfn, step))
         return None
 
-    def finish(self) -> tuple[list[Run], int, int]:
+    def finish(self) -> tuple[list[Run], int]:
         """Close the books.
 
         Returns:
-            The runs over ``[0, size)``, the pages allocated in all, and the private leaf pages.
+            The runs over ``[0, size)``, and the pages allocated in all.
         """
         unit = self._leaf
         extra = subtract(_covering(self._touched, unit), self._private)
@@ -157,7 +156,7 @@ class LinearList:
         if not self._host.virt_p2m_4tools:
             total += _TREE_PAGES + _pages(_clip([*chunks, *late_tables], unit))
         self._grow(late)
-        return self._runs(), total, leaves
+        return self._runs(), total
 
     def _grow(self, late: list[Range]) -> None:
         """Leaf pages allocated by late stores move the end that tools see."""

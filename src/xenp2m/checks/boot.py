@@ -13,7 +13,7 @@ from xenp2m.checks.stories import STORIES
 from xenp2m.e820 import RAM, has_whole_page, type_name
 from xenp2m.extents import subtract
 from xenp2m.findings import Finding, Outcome
-from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, page_up, pfn_down, pfn_up
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, counted, page_up, pfn_down, pfn_up
 from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ def _mib(pages: int) -> str:
     return f"{pages / 256:,.1f} MiB"
 
 
-def _frames(pages: int) -> str:
-    return f"{pages:,} frame{'s' * (pages != 1)}"
-
-
 def _pfns(ranges: list[Range]) -> str:
     """PFN ranges, the first three of many."""
     text = ", ".join(f"PFNs {start:#x} - {end:#x} ({start}, {end})" for start, end in ranges[:3])
@@ -63,7 +59,7 @@ def _remapped(host: Host, layout: Layout) -> Iterator[Finding]:
         first = layout.moves[0].target
         yield Finding(
             STORIES["frames-remapped"],
-            f"{_frames(layout.remapped)} ({_mib(layout.remapped)}) move from holes to PFN {first:#x} and on",
+            f"{counted(layout.remapped)} ({_mib(layout.remapped)}) move from holes to PFN {first:#x} and on",
             pfns=tuple((m.source, m.source + m.size) for m in layout.moves[:_SHOWN_PFNS]),
         )
 
@@ -129,7 +125,7 @@ def _released(host: Host, layout: Layout) -> Iterator[Finding]:
     if layout.released:
         yield Finding(
             STORIES["pages-released"],
-            f"{_frames(layout.released)} ({_mib(layout.released)}) go back to the hypervisor",
+            f"{counted(layout.released)} ({_mib(layout.released)}) go back to the hypervisor",
             pfns=tuple(layout.freed[:_SHOWN_PFNS]),
         )
 
@@ -236,7 +232,7 @@ def _lost(host: Host, layout: Layout) -> Iterator[Finding]:
     end = pfn_up(layout.host_map[-1].end)
     if end < host.nr_pages:
         pages = host.nr_pages - end
-        what = f"{_frames(pages)} ({_mib(pages)}) from PFN {end:#x} on, where the map ends"
+        what = f"{counted(pages)} ({_mib(pages)}) from PFN {end:#x} on, where the map ends"
         yield Finding(STORIES["frames-lost"], what, pfns=((end, host.nr_pages),))
 
 
@@ -321,7 +317,7 @@ def _over_reach(host: Host, layout: Layout) -> Iterator[Finding]:
         pages = sum(end - start for start, end in found.identity)
         yield Finding(
             STORIES["identity-over-extra"],
-            f"{_frames(pages)} of extra memory are identity: {_pfns(found.identity)}",
+            f"{counted(pages)} of extra memory are identity: {_pfns(found.identity)}",
             f"the balloon stops dom0 with a BUG at PFN {found.bug_pfn:#x}, after {_mib(found.filled)}",
             tuple(found.identity[:_SHOWN_PFNS]),
             Outcome.CRASHES,
@@ -348,7 +344,7 @@ def _beyond(host: Host, layout: Layout) -> Iterator[Finding]:
     if outside:
         pages = sum(e - s for s, e in outside)
         what = (
-            f"{_frames(pages)} ({_mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
+            f"{counted(pages)} ({_mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
         )
         yield Finding(STORIES["extra-beyond-tree"], what, pfns=tuple(outside[:_SHOWN_PFNS]))
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind
+from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from xenp2m.extents import Range, Run
+    from xenp2m.extents import Range
     from xenp2m.findings import Finding
     from xenp2m.plan import Plan
 
-__all__ = ["SCHEMA", "answer", "finding_object", "refusal", "run_object"]
+__all__ = ["SCHEMA", "answer", "finding_object", "refusal"]
 
 SCHEMA = 1
 """Version of every JSON object the program prints; it changes when a field's meaning does."""
-
-_NUMBERED = frozenset({Kind.MFN, Kind.FOREIGN, Kind.OTHER})
 
 
 def answer(plan: Plan, row_id: object) -> dict[str, Any]:
@@ -38,7 +36,7 @@ def answer(plan: Plan, row_id: object) -> dict[str, Any]:
             "freed": [list(r) for r in layout.freed],
             "populated": [list(r) for r in layout.populated],
             "remapped": layout.remapped,
-            "p2m": [run_object(run) for run in layout.runs],
+            "p2m": [run.listed() for run in layout.runs],
             "p2m_end": layout.p2m_size if layout.p2m_end is None else layout.p2m_end,
             "shared_max_pfn": layout.shared_max_pfn,
         }
@@ -60,16 +58,6 @@ def answer(plan: Plan, row_id: object) -> dict[str, Any]:
 def _regions(exact: Iterable[Range] | None, frames: Iterable[Range] | None) -> list[list[int]]:
     """Regions in bytes: as the kernel kept them, or by frames in the eras that count these."""
     return _bytes(frames or ()) if exact is None else [list(region) for region in exact]
-
-
-def run_object(run: Run) -> list[int | str]:
-    """``[start_pfn, end_pfn, kind]``, the first number where there is one, -1 where they descend."""
-    entry: list[int | str] = [run.start, run.end, run.kind.value]
-    if run.kind in _NUMBERED:
-        entry.append(run.mfn)
-        if run.step < 0:
-            entry.append(-1)
-    return entry
 
 
 def finding_object(finding: Finding) -> dict[str, Any]:

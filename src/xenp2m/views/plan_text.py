@@ -114,7 +114,7 @@ def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
         populated = sum(end - start for start, end in layout.populated)
         if populated:
             parts.append(f"{populated:,} populated anew")
-        pages = layout.alloc_p2m_pages if layout.brk_pages is None else layout.brk_pages
+        pages = layout.map_pages
         whose = "the map itself" if layout.brk_pages is None else "the tree, beside the builder's list"
         parts.append(f"{whose}: {plural(pages, 'page')}, {size(pages)}")
     yield f" outcome: {word}"

@@ -115,7 +115,7 @@ def _costs(p2m: PhysToMachine | LinearP2M, width: int, paint: Paint) -> Iterator
         parts.append(f"generation {p2m.generation}")
     yield wrapped(" · ".join(parts), width)
     yield paint(" PFNs are frames of the guest, the end not included", "dim")
-    if isinstance(p2m, PhysToMachine) and pages.brk > p2m.rules.reservation.pages(p2m.geometry):
+    if pages.over_budget:
         yield paint(" more pages from extend_brk than p2m.c reserves: a BUG in the kernel", "warning")
     scribbled = p2m.tree.scribbled()
     for page, index, value in scribbled:
