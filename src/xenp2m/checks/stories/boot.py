@@ -1,20 +1,14 @@
-"""The catalogue: every code a finding can have, and its story."""
+"""What a boot of any era can run into."""
 
 from __future__ import annotations
 
-from xenp2m.findings import Severity, Story
+from xenp2m.checks.stories.story import SETUP, story
+from xenp2m.findings import Severity
 
-__all__ = ["STORIES"]
-
-_SETUP = "arch/x86/xen/setup.c"
-
-
-def _story(code: str, severity: Severity, title: str, story: str, fix: str, source: str) -> Story:
-    return Story(code, severity, title, " ".join(story.split()), " ".join(fix.split()), source)
-
+__all__ = ["BOOT"]
 
 _NOTES = (
-    _story(
+    story(
         "frames-remapped",
         Severity.NOTE,
         "Frames move out of holes",
@@ -24,9 +18,9 @@ _NOTES = (
         frame that was there on a PFN of RAM above the initial allocation. No memory is lost; the map just
         reaches further up.""",
         "Nothing to do.",
-        f"xen_set_identity_and_remap, {_SETUP}, 3.18 (4fbb67e3c87b), counted into the maximum since 4.3",
+        f"xen_set_identity_and_remap, {SETUP}, 3.18 (4fbb67e3c87b), counted into the maximum since 4.3",
     ),
-    _story(
+    story(
         "ibft-window",
         Severity.NOTE,
         "512 KiB to 1 MiB are kept for an iBFT",
@@ -34,45 +28,45 @@ _NOTES = (
         leave the iSCSI boot table. Up to 31 more pages than before are remapped, which is why the count
         in the log is 128 and no longer 97.""",
         "Nothing to do.",
-        f"xen_memory_setup, {_SETUP}, 6.5 (9338c2233b97)",
+        f"xen_memory_setup, {SETUP}, 6.5 (9338c2233b97)",
     ),
-    _story(
+    story(
         "ram-not-given",
         Severity.NOTE,
         "Host RAM that dom0 never sees",
         """RAM above what dom0 may ever have is left out of its map: those addresses are identity, as if
         devices were there, and other domains own the frames.""",
         "Nothing to do. A larger max in dom0_mem= raises the bound.",
-        f"xen_memory_setup, {_SETUP}, 4.3 (f5775e0b6116)",
+        f"xen_memory_setup, {SETUP}, 4.3 (f5775e0b6116)",
     ),
-    _story(
+    story(
         "leftover-unusable",
         Severity.NOTE,
         "Host RAM that dom0 shows as unusable",
         """Linux before 4.3, and again 4.15 to 4.19.9, lists the RAM that dom0 does not get as "unusable".
         It is not bad memory: it belongs to other domains.""",
         "Nothing to do.",
-        f"xen_memory_setup, {_SETUP}, to 4.2; 4.15 (b3cf8528bb21), reverted in 4.20, 4.19.10 (123664101aa2)",
+        f"xen_memory_setup, {SETUP}, to 4.2; 4.15 (b3cf8528bb21), reverted in 4.20, 4.19.10 (123664101aa2)",
     ),
-    _story(
+    story(
         "p2m-relocated",
         Severity.NOTE,
         "The P2M list moves to other memory",
         """The hypervisor put the list of frames where the machine has no RAM at those PFNs. Linux copies it
         to the first free area that is large enough and frees the old place.""",
         "Nothing to do.",
-        f"xen_relocate_p2m, {_SETUP} and mmu_pv.c, 4.3",
+        f"xen_relocate_p2m, {SETUP} and mmu_pv.c, 4.3",
     ),
-    _story(
+    story(
         "initrd-relocated",
         Severity.NOTE,
         "The initial ramdisk moves to other memory",
         """The hypervisor put the ramdisk where the machine has no RAM at those PFNs. Linux copies it to the
         first free area that is large enough; the log says "initrd moved from".""",
         "Nothing to do.",
-        f"xen_memory_setup, {_SETUP}, 4.3",
+        f"xen_memory_setup, {SETUP}, 4.3",
     ),
-    _story(
+    story(
         "nvs-swapped",
         Severity.NOTE,
         "ACPI NVS memory changes places with RAM",
@@ -81,30 +75,30 @@ _NOTES = (
         puts its frames into the P2M there, and redirects ACPI's accesses. The log says "Remapped N non-
         RAM page(s)".""",
         "Nothing to do.",
-        f"xen_e820_swap_entry_with_ram, {_SETUP}, 6.12 (be35d91c8880), stable 6.11.2, 6.10.13, 6.6.54",
+        f"xen_e820_swap_entry_with_ram, {SETUP}, 6.12 (be35d91c8880), stable 6.11.2, 6.10.13, 6.6.54",
     ),
-    _story(
+    story(
         "extra-capped",
         Severity.NOTE,
         "Extra memory stops at ten times the initial allocation",
         """The struct pages of all memory that dom0 may ever have come out of its initial allocation, so
         Linux takes no more than ten times that as extra memory, whatever max says.""",
         "Raise the initial allocation or lower max in dom0_mem=.",
-        f"EXTRA_MEM_RATIO, {_SETUP}, 3.5 to 7.x",
+        f"EXTRA_MEM_RATIO, {SETUP}, 3.5 to 7.x",
     ),
 )
 
 _WARNINGS = (
-    _story(
+    story(
         "pages-released",
         Severity.WARNING,
         "Memory is given back to the hypervisor",
         """No RAM above the initial allocation is left for the frames that lie under holes, so they are
         released. dom0 starts with less than dom0_mem= says and cannot balloon back up.""",
         "Give dom0 less than the host's RAM, or leave dom0_mem= unset only on hosts whose map allows it.",
-        f"xen_set_identity_and_release_chunk, {_SETUP}, 4.3 to 7.x",
+        f"xen_set_identity_and_release_chunk, {SETUP}, 4.3 to 7.x",
     ),
-    _story(
+    story(
         "max-below-allocation",
         Severity.WARNING,
         "The maximum reservation is below the initial allocation",
@@ -112,27 +106,27 @@ _WARNINGS = (
         that have no place in dom0's map, and are lost to it. The hypervisor never builds such a dom0 by
         itself: it cuts the allocation to max.""",
         "Give max in dom0_mem= at least the size dom0 starts with.",
-        f"xen_memory_setup, {_SETUP}, 4.3 to 7.x; dom0_compute_nr_pages in Xen",
+        f"xen_memory_setup, {SETUP}, 4.3 to 7.x; dom0_compute_nr_pages in Xen",
     ),
-    _story(
+    story(
         "frames-lost",
         Severity.WARNING,
         "Frames lie beyond the end of the map and are lost",
         """The builder populated PFNs behind the last entry of the memory map. Linux makes everything there
         identity without giving the frames back, so dom0 owns them and cannot reach them.""",
         "Give the domain no more memory than its map has room for.",
-        f"xen_memory_setup, {_SETUP}, 4.3 to 7.x",
+        f"xen_memory_setup, {SETUP}, 4.3 to 7.x",
     ),
-    _story(
+    story(
         "extra-regions-full",
         Severity.WARNING,
         "More extra regions than the kernel can keep",
         """The map has more RAM entries than the 128 extra regions the kernel keeps. The rest stays in dom0's
         map without frames and without anyone who would ever fill them: touching them is a fault.""",
         "Lower max in dom0_mem= so that fewer RAM entries are needed.",
-        f"xen_add_extra_mem, {_SETUP}, 3.2 to 7.x",
+        f"xen_add_extra_mem, {SETUP}, 3.2 to 7.x",
     ),
-    _story(
+    story(
         "nvs-offset-fault",
         Severity.WARNING,
         "The moved ACPI NVS range is off by its in-page offset",
@@ -140,9 +134,9 @@ _WARNINGS = (
         within the page where it should add it, so the range begins below the pages that carry its
         contents. ACPI writes to a page of ordinary RAM and misses the end of its own data.""",
         "Use a kernel with the fix: 6.6.142, 6.12.92, 6.18.34, 7.0.11, 7.1 or later.",
-        f"xen_e820_swap_entry_with_ram, {_SETUP}; mended by 28e03f78e69c (7.1)",
+        f"xen_e820_swap_entry_with_ram, {SETUP}; mended by 28e03f78e69c (7.1)",
     ),
-    _story(
+    story(
         "extra-page-stray",
         Severity.WARNING,
         "One page of extra memory lands by itself",
@@ -150,12 +144,12 @@ _WARNINGS = (
         counts bytes in one place and whole pages in the other; one page is left over, the rest of that
         RAM entry is lost, and the page becomes a region of its own in the next RAM entry.""",
         "Change max in dom0_mem= so that extra memory ends in another RAM entry.",
-        f"xen_memory_setup, {_SETUP}, 4.3 to 7.3, not fixed",
+        f"xen_memory_setup, {SETUP}, 4.3 to 7.3, not fixed",
     ),
 )
 
 _ERRORS = (
-    _story(
+    story(
         "image-conflict",
         Severity.ERROR,
         "Kernel, start info or page tables lie outside RAM",
@@ -166,9 +160,9 @@ _ERRORS = (
         """If the range is ACPI NVS: a kernel with the swap (6.12, stable 6.11.2, 6.10.13, 6.6.54), and some
         RAM above dom0_mem= to swap with. Otherwise a kernel built for another load address
         (CONFIG_PHYSICAL_START), or firmware settings that move the range.""",
-        f"xen_is_e820_reserved, {_SETUP}, 4.3; xen_chk_is_e820_usable, 6.12",
+        f"xen_is_e820_reserved, {SETUP}, 4.3; xen_chk_is_e820_usable, 6.12",
     ),
-    _story(
+    story(
         "allocation-too-small",
         Severity.ERROR,
         "dom0's memory is too small for what has to be loaded",
@@ -178,16 +172,16 @@ _ERRORS = (
         "Raise dom0_mem=, and give it a unit.",
         "dom0_construct_pv in xen/arch/x86/pv/dom0_build.c, 4.11 to 4.20",
     ),
-    _story(
+    story(
         "no-free-area",
         Severity.ERROR,
         "No room to move the P2M list or the ramdisk",
         """The P2M list or the initial ramdisk lies outside RAM and no free RAM entry below the end of the
         initial allocation is large enough for it.""",
         "Raise dom0_mem=, or use a smaller ramdisk.",
-        f"xen_find_free_area, {_SETUP}, 4.3 to 7.x",
+        f"xen_find_free_area, {SETUP}, 4.3 to 7.x",
     ),
-    _story(
+    story(
         "nvs-no-room",
         Severity.ERROR,
         "No RAM to swap ACPI NVS memory with",
@@ -195,9 +189,9 @@ _ERRORS = (
         enough room above the initial allocation to change places with it. At most four ranges can be
         moved.""",
         "Lower dom0_mem= so that RAM above it is free, by at least the size of the range.",
-        f"xen_e820_swap_entry_with_ram, {_SETUP}, 6.12 to 7.x",
+        f"xen_e820_swap_entry_with_ram, {SETUP}, 6.12 to 7.x",
     ),
-    _story(
+    story(
         "nvs-unaligned",
         Severity.ERROR,
         "The NVS swap meets a RAM entry with an unaligned end",
@@ -206,7 +200,7 @@ _ERRORS = (
         "Lower dom0_mem= or change firmware settings so that another RAM entry comes first.",
         "xen_add_remap_nonram, arch/x86/xen/mmu_pv.c, 6.12 to 7.x, not fixed",
     ),
-    _story(
+    story(
         "nvs-beyond-p2m",
         Severity.ERROR,
         "The swapped NVS range lies beyond the P2M",
@@ -215,7 +209,7 @@ _ERRORS = (
         "Raise max in dom0_mem=, or use a kernel with CONFIG_XEN_MEMORY_HOTPLUG_LIMIT.",
         "xen_do_remap_nonram, arch/x86/xen/mmu_pv.c, 6.12 to 7.x",
     ),
-    _story(
+    story(
         "map-overflow",
         Severity.ERROR,
         "The guest's memory map overflows",
@@ -226,18 +220,18 @@ _ERRORS = (
         the map.""",
         """Change max in dom0_mem= so that extra memory ends before or after that RAM entry, or let the
         firmware or the boot loader (GRUB's cutmem) cut the entry at a page boundary.""",
-        f"xen_memory_setup, {_SETUP}, 4.3 to 7.3, not fixed",
+        f"xen_memory_setup, {SETUP}, 4.3 to 7.3, not fixed",
     ),
-    _story(
+    story(
         "extra-too-small",
         Severity.ERROR,
         "More frames move than the extra region holds",
         """Frames moved out of holes are taken off the extra region they land in. Where that region came out
         smaller than their number the kernel stops with a BUG in xen_remap_memory.""",
         "Give max in dom0_mem= some megabytes more than the initial allocation, or change it by some pages.",
-        f"xen_del_extra_mem, {_SETUP}, 4.3 to 7.x",
+        f"xen_del_extra_mem, {SETUP}, 4.3 to 7.x",
     ),
-    _story(
+    story(
         "remap-beyond-p2m",
         Severity.ERROR,
         "Frames move to PFNs beyond the P2M",
@@ -246,7 +240,7 @@ _ERRORS = (
         "Lower dom0_mem=, or use a kernel with memory hotplug.",
         "xen_remap_memory and xen_update_mem_tables, 4.3 to 7.x",
     ),
-    _story(
+    story(
         "ram-without-page",
         Severity.ERROR,
         "A RAM entry without one whole page",
@@ -255,9 +249,9 @@ _ERRORS = (
         a BUG in firmware_map_add_entry where the entry lies above the initial allocation, in
         xen_remap_memory below.""",
         """Hide the entry: a firmware setting, or GRUB's cutmem over its page.""",
-        f"xen_align_and_add_e820_region, {_SETUP}, 2.6.39 to 7.3, not fixed",
+        f"xen_align_and_add_e820_region, {SETUP}, 2.6.39 to 7.3, not fixed",
     ),
-    _story(
+    story(
         "relocation-unaligned",
         Severity.ERROR,
         "An object moves to an unaligned address",
@@ -265,66 +259,17 @@ _ERRORS = (
         a page boundary, the P2M list is copied to an address that cannot be mapped and dom0 halts without
         a word; a ramdisk alone ends in "invalid magic" and a panic.""",
         "Raise dom0_mem= so that a RAM entry that starts on a page boundary comes first, or move the range.",
-        f"xen_find_free_area, {_SETUP}, 4.3 to 7.3, not fixed",
+        f"xen_find_free_area, {SETUP}, 4.3 to 7.3, not fixed",
     ),
-    _story(
+    story(
         "mem-below-allocation",
         Severity.ERROR,
         "mem= on dom0's own command line is below dom0_mem=",
         """mem= cuts dom0's map, but the frames that move out of holes have their places above the initial
         allocation, in what was cut off. The kernel stops with a BUG in xen_remap_memory.""",
         "Remove mem= from dom0's command line: dom0_mem= with a max already limits it.",
-        f"xen_remap_memory, {_SETUP}, 4.3 to 7.x, not fixed",
+        f"xen_remap_memory, {SETUP}, 4.3 to 7.x, not fixed",
     ),
 )
 
-_OLDER = (
-    _story(
-        "identity-over-extra",
-        Severity.ERROR,
-        "Identity reaches into memory that the balloon fills",
-        """Frames of extra memory read as identity, as if devices were there: an identity range was rounded
-        out to a whole page of the P2M tree, 1 GiB or 2 MiB (4 GiB or 4 MiB on 32 bits). When the balloon
-        comes to the first of them the kernel stops with BUG_ON(phys_to_machine_mapping_valid(pfn)). With
-        extra memory behind the whole map, as 2.6.37 and later place it, this takes a map that ends inside
-        a GiB; with memory right behind the allocation it takes any hole that does not begin on a
-        boundary. The series was changed before it landed: pages are made for the edges of each range.""",
-        "Let max in dom0_mem= end before the GiB in which the hole begins, or use a kernel as it landed.",
-        "set_phys_to_machine of the series of 30 December 2010; mended as f4cec35b0d4b, 2.6.39",
-    ),
-    _story(
-        "extra-beyond-tree",
-        Severity.WARNING,
-        "Extra memory lies beyond the end of the P2M tree",
-        """Kernels up to 3.1 put extra memory behind the whole map. Where the map reaches far up (the
-        HyperTransport range of AMD ends at 1 TiB) that is behind the 512 GiB that a 64-bit tree can hold.
-        dom0 boots; a BUG in set_phys_to_machine ends it when the balloon first fills one of those frames.""",
-        "Do not balloon dom0 up, or use 3.2 or later.",
-        "xen_memory_setup and __set_phys_to_machine, 2.6.39 to 3.1",
-    ),
-    _story(
-        "extra-contiguous",
-        Severity.NOTE,
-        "Extra memory follows the allocation: the premise of the thread of 2011",
-        """The thread takes it that the balloon fills the PFNs right behind the initial allocation. Since
-        2.6.37 extra memory lies behind the whole map, at 4 GiB or above on 64 bits, so this very BUG needs
-        an extra region that begins inside the last GiB with identity in it: a map that ends inside a GiB,
-        such as at 0xfec01000. From 3.2 on extra memory lies in RAM entries of the map, where the premise
-        would hold again; by then pages are made for the edges of each identity range.""",
-        "Leave --extra away for what the kernel does.",
-        "xen_memory_setup, arch/x86/xen/setup.c, 2.6.37 (36bc251b87f8); xen-devel, 4 January 2011",
-    ),
-    _story(
-        "brk-exceeded",
-        Severity.WARNING,
-        "The P2M tree needs more early pages than were set aside",
-        """The pages of the tree come out of an area whose size was fixed when the kernel was built. This
-        boot takes more of them than p2m.c reserves; once what others reserved and do not use is gone,
-        extend_brk stops the kernel with a BUG. A 32-bit kernel with a map that reaches far up is the
-        common case.""",
-        "Use a 64-bit kernel, or 3.16 and later, which share one page for every GiB of identity.",
-        "RESERVE_BRK in arch/x86/xen/p2m.c, 2.6.39 to 3.18",
-    ),
-)
-
-STORIES: dict[str, Story] = {story.code: story for story in (*_NOTES, *_WARNINGS, *_ERRORS, *_OLDER)}
+BOOT = (*_NOTES, *_WARNINGS, *_ERRORS)

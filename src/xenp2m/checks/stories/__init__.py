@@ -1,0 +1,15 @@
+"""The catalogue: every code a finding can have, and its story. One file for each room it tells of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xenp2m.checks.stories.boot import BOOT
+from xenp2m.checks.stories.older import OLDER
+
+if TYPE_CHECKING:
+    from xenp2m.findings import Story
+
+__all__ = ["STORIES"]
+
+STORIES: dict[str, Story] = {story.code: story for story in (*BOOT, *OLDER)}

@@ -1,0 +1,15 @@
+"""How a story of the catalogue is written down."""
+
+from __future__ import annotations
+
+from xenp2m.findings import Severity, Story
+
+__all__ = ["SETUP", "story"]
+
+SETUP = "arch/x86/xen/setup.c"
+"""Where most rules of a boot come from."""
+
+
+def story(code: str, severity: Severity, title: str, text: str, fix: str, source: str) -> Story:
+    """One entry of the catalogue; line breaks and indents of `text` and `fix` do not count."""
+    return Story(code, severity, title, " ".join(text.split()), " ".join(fix.split()), source)
