@@ -19,7 +19,7 @@ LEVELS = {
     0: "errors extents findings frames",
     1: "consolefacts consolelog consolerules dom0_mem e820 e820text host hostrow hypervisor kernel kernelconfig "
     "model options p2m pasted textfile",
-    2: "boot checks",
+    2: "boot checks sources",
     3: "intake place plan reasons recover replay replay_input",
     4: "views",
     5: "cli",

@@ -1,0 +1,122 @@
+"""What every reader returns: where the map came from, whose it is, the map, the guest's memory.
+
+A `Source` is the same value whether it was read from a core, a save stream, a text or a running
+domain; what an input cannot tell is None or `Kind.UNKNOWN`, never a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from xenp2m.frames import GEOMETRY_64, Geometry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from xenp2m.p2m import P2M
+
+__all__ = ["Guest", "Leaves", "Memory", "Origin", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a map came from.
+
+    Attributes:
+        name: path as given, ``-`` for standard input, ``live:5`` for a domain.
+        format: the kind of input in words of the field, such as ``xen core, PV``.
+        size: bytes, where the input has a size.
+        sha256: of the whole input in hex, where it was asked for and the input can be read twice.
+    """
+
+    name: str
+    format: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What an input tells about the guest.
+
+    Attributes:
+        geometry: word size and fan-out.
+        translated: an HVM or PVH guest, whose P2M belongs to Xen: no P2M of its own to read.
+        max_pfn: entries that the guest says its P2M has (``arch.max_pfn``: a count, not the last).
+        form: how the raw map was found: ``linear list``, ``frame list tree``, or "" where it was not.
+        p2m_cr3: ``arch.p2m_cr3`` as stored, 0 where the guest keeps no linear list.
+        p2m_vaddr: virtual address of the linear list.
+        frame_list_list: MFN of the top of the tree that tools walk; all ones is "none".
+        generation: ``arch.p2m_generation``; odd while the guest changes its list.
+        xen: version of the hypervisor, ``4.17.7``, where the input says so.
+        vcpus: contexts in the input.
+    """
+
+    geometry: Geometry = GEOMETRY_64
+    translated: bool = False
+    max_pfn: int | None = None
+    form: str = ""
+    p2m_cr3: int = 0
+    p2m_vaddr: int = 0
+    frame_list_list: int = 0
+    generation: int | None = None
+    xen: str | None = None
+    vcpus: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """The pages that hold the raw map, one entry for each leaf page of the list, ascending.
+
+    Attributes:
+        frames: frame of every leaf page (`space` tells of which space), ``-1`` as uint64 where absent.
+        space: ``mfn`` (cores, live domains) or ``pfn`` (streams).
+        identity: frame of the shared leaf whose PFNs are identity, where the input shows which it is.
+        missing: frame of the shared leaf whose PFNs are missing, likewise.
+        why: how `identity` and `missing` were told apart, or why they could not be.
+    """
+
+    frames: NDArray[np.uint64]
+    space: str
+    identity: int | None = None
+    missing: int | None = None
+    why: str = ""
+
+
+class Memory(Protocol):
+    """The pages of a guest that an input carries, by PFN."""
+
+    def page(self, pfn: int) -> bytes | None:
+        """The 4096 bytes of `pfn`, or None where the input has none. Never silent zeros."""
+
+    def pfns(self) -> NDArray[np.uint64]:
+        """Every PFN with a page, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A map and its guest, as one input tells them.
+
+    Attributes:
+        origin: where it came from.
+        guest: whose it is.
+        p2m: the raw map: identity, foreign and missing entries kept apart, shared leaves resolved.
+            Entries that the input does not tell are `Kind.UNKNOWN`.
+        listed: what the input's own table says (``.xen_p2m``, types of a stream), where it has one:
+            the filtered view, to hold against `p2m`.
+        leaves: pages of the list, where the raw map was found.
+        memory: the guest's memory, where the input carries it.
+        lost: what could not be read, a line each: empty unless the input was salvaged or torn.
+        inferred: what was concluded rather than read, a line each.
+    """
+
+    origin: Origin
+    guest: Guest
+    p2m: P2M
+    listed: P2M | None = None
+    leaves: Leaves | None = None
+    memory: Memory | None = None
+    lost: tuple[str, ...] = ()
+    inferred: tuple[str, ...] = field(default=())
