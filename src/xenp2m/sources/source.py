@@ -6,7 +6,7 @@ domain; what an input cannot tell is None or `Kind.UNKNOWN`, never a guess.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from xenp2m.frames import GEOMETRY_64, Geometry
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from xenp2m.findings import Finding
     from xenp2m.p2m import P2M
 
 __all__ = ["Guest", "Leaves", "Memory", "Origin", "Source"]
@@ -52,6 +53,10 @@ class Guest:
         generation: ``arch.p2m_generation``; odd while the guest changes its list.
         xen: version of the hypervisor, ``4.17.7``, where the input says so.
         vcpus: contexts in the input.
+        frames: what page tables and contexts of this input hold: ``mfn`` (cores, live domains) or
+            ``pfn`` (streams).
+        cr3: frame of every vCPU's top page table in that space, in the order of the vCPUs; -1 where
+            the input does not tell.
     """
 
     geometry: Geometry = GEOMETRY_64
@@ -64,6 +69,8 @@ class Guest:
     generation: int | None = None
     xen: str | None = None
     vcpus: int | None = None
+    frames: str = "mfn"
+    cr3: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,9 @@ class Source:
         memory: the guest's memory, where the input carries it.
         lost: what could not be read, a line each: empty unless the input was salvaged or torn.
         inferred: what was concluded rather than read, a line each.
+        findings: what the reader itself noticed, such as faults in a stream's structure.
+        m2p: of an input that is a machine's M2P and no guest's map (`p2m` is empty then): the PFN of
+            every MFN, all ones where there is none.
     """
 
     origin: Origin
@@ -119,4 +129,6 @@ class Source:
     leaves: Leaves | None = None
     memory: Memory | None = None
     lost: tuple[str, ...] = ()
-    inferred: tuple[str, ...] = field(default=())
+    inferred: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    m2p: NDArray[np.uint64] | None = None
