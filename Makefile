@@ -16,7 +16,7 @@ install = $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs lock clean
+.PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs snapshots lock clean
 
 help: ## show these goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ mutate: $(VENV)/.ready ## break each rule of the tree on purpose and show which 
 
 docs: $(VENV)/.ready ## write what commands print into the documents
 	@$(BIN)/python docs/generate.py
+
+snapshots: $(VENV)/.ready ## write what the terminal shows into tests/snapshots
+	@$(BIN)/python tests/snapshots.py
 
 lock: ## pin the newest development versions in requirements/dev.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock: uv is not on PATH (pip install uv)" >&2; exit 1; }

@@ -1,11 +1,9 @@
 """What the terminal shows."""
 
 from hosts import MIB, pc, with_range
-from xenp2m.extents import Run
-from xenp2m.frames import Kind
 from xenp2m.plan import make_plan
 from xenp2m.views.plan_text import plan_lines
-from xenp2m.views.text import GLYPHS, PLAIN_GLYPHS, rows, size, strip, wrapped
+from xenp2m.views.text import rows, size, wrapped
 
 
 def test_sizes():
@@ -30,17 +28,14 @@ def test_rows_align_and_wrap():
     assert lines[2].startswith(" " * 10)
 
 
-def test_strip_shows_the_kind_of_most_frames():
-    runs = [Run(0, 100, Kind.MFN, 5, 1), Run(100, 150, Kind.MISSING), Run(150, 400, Kind.IDENTITY)]
-    _, line, legend = strip(runs, 400, 74, PLAIN_GLYPHS)
-    assert line.strip() == "#" * 18 + "+" * 9 + "-" * 45
-    assert "ram" in legend
-    assert strip(runs, 400, 20, GLYPHS)[1].count("█") == 6
-
-
-def test_strip_of_nothing_and_of_more_than_it_shows():
-    assert strip([], 100, 40, GLYPHS)[1].strip() == ""
-    assert strip([Run(0, 1 << 40, Kind.MFN, 0, 1)], 1 << 18, 40, PLAIN_GLYPHS)[1].strip() == "#" * 38
+def test_rows_of_a_narrow_terminal():
+    table = [("frames", "kind", "why"), ("0x0 - 0x9f", "mfn", "a long reason that takes two lines")]
+    assert list(rows(table, frozenset(), 24)) == [
+        " frames     kind\n   why",
+        " 0x0 - 0x9f mfn\n   a long reason that\n   takes two lines",
+    ]
+    assert list(rows(table, frozenset(), 14))[1].splitlines()[:2] == [" 0x0 - 0x9f", "   mfn  a long"]
+    assert list(rows([("ab", "cd")], frozenset(), 7)) == [" ab  cd"]
 
 
 def test_wrapped_never_breaks_a_word():

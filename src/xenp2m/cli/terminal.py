@@ -8,7 +8,9 @@ import sys
 
 import click
 
-__all__ = ["columns", "paint", "speaks_unicode"]
+from xenp2m.views.palette import LOOKS
+
+__all__ = ["colours", "columns", "paint", "speaks_unicode"]
 
 _STYLES: dict[str, dict[str, object]] = {
     "head": {"bold": True},
@@ -20,21 +22,44 @@ _STYLES: dict[str, dict[str, object]] = {
 
 
 def columns() -> int:
-    """Columns to write: the terminal's up to 120, 80 where it is none."""
+    """Columns to write: the terminal's from 40 up to 120, 80 where it is none."""
     return max(40, min(120, shutil.get_terminal_size((80, 24)).columns))
 
 
+def colours() -> int:
+    """Colours to use: 0 (no terminal, NO_COLOR, a dumb one), 16, 256, or 2^24."""
+    terminal = os.environ.get("TERM", "")
+    if os.environ.get("NO_COLOR") or terminal == "dumb" or not sys.stdout.isatty():
+        return 0
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return 1 << 24
+    return 256 if "256" in terminal else 16
+
+
 def paint(text: str, style: str) -> str:
-    """`text` in a style, where the output is a terminal and NO_COLOR is not set."""
-    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+    """`text` in a style or in the colour of a look, where there are colours."""
+    number = colours()
+    if not number:
         return text
+    if style in LOOKS:
+        return click.style(text, fg=_foreground(style, number))
     return click.style(text, **_STYLES[style])  # type: ignore[arg-type]
+
+
+def _foreground(name: str, number: int) -> int | str | tuple[int, int, int]:
+    look = LOOKS[name]
+    if number == 16:
+        return look.basic
+    if number == 256:
+        return look.xterm
+    red, green, blue = bytes.fromhex(look.dark[1:])
+    return red, green, blue
 
 
 def speaks_unicode() -> bool:
     """Whether block characters can be printed."""
     try:
-        "█▒─·…".encode(sys.stdout.encoding or "ascii")
+        "█▒─·◆…".encode(sys.stdout.encoding or "ascii")
     except (AttributeError, UnicodeEncodeError, LookupError):
         return False
     return True

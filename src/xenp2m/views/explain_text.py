@@ -31,7 +31,8 @@ _MEANING = {
 def place_lines(place: Place, width: int, paint: Paint = plain) -> Iterator[str]:
     """Lines about one frame."""
     address = place.pfn << PAGE_SHIFT
-    yield paint(f"PFN {place.pfn:#x}   address {address:#x}-{address + 0xFFF:#x}", "head")
+    title = f"PFN {place.pfn:#x}   address {address:#x}-{address + 0xFFF:#x}"
+    yield paint(wrapped(title, width, "", "  "), "head")
     facts = [("entry", f"{place.kind.value}, {_MEANING[place.kind]}")]
     if place.mfn is not None:
         facts.append(("mfn", f"{place.mfn:#x}"))
@@ -68,7 +69,7 @@ def _entries(entries: Iterable[Entry]) -> str:
 
 def story_lines(story: Story, width: int, paint: Paint = plain) -> Iterator[str]:
     """Lines about one code."""
-    yield paint(f"{story.code} ({story.severity}): {story.title}", "head")
+    yield paint(wrapped(f"{story.code} ({story.severity}): {story.title}", width, "", "  "), "head")
     yield ""
     yield wrapped(story.story, width)
     yield ""

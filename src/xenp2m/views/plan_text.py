@@ -8,7 +8,9 @@ from xenp2m.e820 import type_name
 from xenp2m.extents import count
 from xenp2m.findings import Outcome, Severity
 from xenp2m.frames import PAGE_SIZE, Kind
-from xenp2m.views.text import GLYPHS, PLAIN_GLYPHS, Paint, plain, plural, rows, size, strip, wrapped
+from xenp2m.views.palette import parts
+from xenp2m.views.strip import strip
+from xenp2m.views.text import Paint, plain, plural, rows, size, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from xenp2m.findings import Finding
     from xenp2m.plan import Plan
 
-__all__ = ["plan_lines"]
+__all__ = ["plan_lines", "shown_end"]
 
 _ROWS = 24
 _OUTCOMES = {
@@ -51,7 +53,8 @@ def plan_lines(
     yield ""
     yield from _errors(plan, width, paint)
     if plan.layout.runs is not None:
-        yield from strip(plan.layout.runs, _shown_end(plan), width, GLYPHS if unicode else PLAIN_GLYPHS)
+        shown = parts(plan.layout.runs, plan.layout.extra or ())
+        yield from strip(shown, shown_end(plan), width, unicode=unicode, paint=paint)
         yield ""
         yield from _table(plan, width, verbose, paint)
         yield ""
@@ -62,7 +65,7 @@ def plan_lines(
         yield from _e820(plan, width)
 
 
-def _shown_end(plan: Plan) -> int:
+def shown_end(plan: Plan) -> int:
     """Where the strip ends: behind the last memory or device below 512 GiB that anything is known of."""
     layout = plan.layout
     memory = [run.end for run in layout.runs or () if run.kind not in (Kind.IDENTITY, Kind.MISSING)]
@@ -93,9 +96,8 @@ def _table(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[str]
     hidden = len(stretches) - len(shown)
     if hidden:
         yield f" … {plural(hidden, 'more row')} up to {stretches[-1].end:#x} (--verbose)"
-    yield paint(
-        f" frames are PFNs, the end not included; above the last row all is {plan.beyond.value}", "dim"
-    )
+    said = f"frames are PFNs, the end not included; above the last row all is {plan.beyond.value}"
+    yield paint(wrapped(said, width), "dim")
 
 
 def _sums(plan: Plan, width: int, word: str) -> Iterator[str]:
@@ -132,7 +134,7 @@ def _findings(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[s
     for finding in rest:
         yield from _finding(finding, width, paint, fix=verbose or finding.severity is Severity.WARNING)
     if plan.findings:
-        yield paint(" xenp2m explain CODE tells the story of a finding", "dim")
+        yield paint(wrapped("xenp2m explain CODE tells the story of a finding", width), "dim")
 
 
 def _finding(finding: Finding, width: int, paint: Paint, *, fix: bool) -> Iterator[str]:

@@ -49,13 +49,15 @@ def replay_lines(
         paint: puts styles on text.
     """
     rules, geometry = p2m.rules, p2m.geometry
-    yield paint(f"{rules.name} · {geometry.bits}-bit words, {geometry.entries} entries a page", "head")
+    title = f"{rules.name} · {geometry.bits}-bit words, {geometry.entries} entries a page"
+    yield paint(wrapped(title, width, "", "  "), "head")
     yield wrapped(("" if verified else "not verified against a kernel's own code; ") + rules.source, width)
     yield ""
     if outcomes:
         yield from _operations(outcomes, geometry, width, paint)
         if outcomes[-1].bug:
-            yield paint(f" BUG: {outcomes[-1].bug}; {plural(left, 'operation')} not done", "error")
+            said = f"BUG: {outcomes[-1].bug}; {plural(left, 'operation')} not done"
+            yield paint(wrapped(said, width), "error")
         yield ""
     yield from map_lines([r for r in runs(p2m) if r.start < _end(p2m)], width, paint)
     yield ""
@@ -114,11 +116,13 @@ def _costs(p2m: PhysToMachine | LinearP2M, width: int, paint: Paint) -> Iterator
     else:
         parts.append(f"generation {p2m.generation}")
     yield wrapped(" · ".join(parts), width)
-    yield paint(" PFNs are frames of the guest, the end not included", "dim")
+    yield paint(wrapped("PFNs are frames of the guest, the end not included", width), "dim")
     if pages.over_budget:
-        yield paint(" more pages from extend_brk than p2m.c reserves: a BUG in the kernel", "warning")
+        said = "more pages from extend_brk than p2m.c reserves: a BUG in the kernel"
+        yield paint(wrapped(said, width), "warning")
     scribbled = p2m.tree.scribbled()
     for page, index, value in scribbled:
-        yield paint(f" the shared page p2m_{page} was written: entry {index} holds {value:#x}", "warning")
+        said = f"the shared page p2m_{page} was written: entry {index} holds {value:#x}"
+        yield paint(wrapped(said, width), "warning")
     for broken in p2m.check():
-        yield paint(f" not sound: {broken}", "error")
+        yield paint(wrapped(f"not sound: {broken}", width), "error")

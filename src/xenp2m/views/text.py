@@ -1,4 +1,4 @@
-"""Text for a terminal: columns, sizes, wrapping and the strip of an address space.
+"""Text for a terminal: columns, sizes and wrapping.
 
 Styles are names, not escape codes: the caller passes a `Paint` that may do nothing.
 """
@@ -8,18 +8,19 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Protocol
 
-from xenp2m.frames import PAGE_SIZE, Kind
+from xenp2m.frames import PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from xenp2m.extents import Run
-
-__all__ = ["GLYPHS", "PLAIN_GLYPHS", "Paint", "plain", "plural", "rows", "size", "strip", "wrapped"]
+__all__ = ["Paint", "plain", "plural", "rows", "size", "wrapped"]
 
 
 class Paint(Protocol):
-    """Puts a style on a piece of text: ``head``, ``error``, ``warning``, ``note``, ``dim``."""
+    """Puts a style on a piece of text.
+
+    Styles are ``head``, ``error``, ``warning``, ``note``, ``dim``, and the names of `palette.LOOKS`.
+    """
 
     def __call__(self, text: str, style: str) -> str:
         """`text` with `style` around it."""
@@ -30,17 +31,7 @@ def plain(text: str, style: str) -> str:
     return text
 
 
-GLYPHS = {
-    Kind.MFN: "█",
-    Kind.MISSING: "▒",
-    Kind.IDENTITY: "─",
-    Kind.FOREIGN: "◆",
-    Kind.OTHER: "!",
-    Kind.UNKNOWN: "?",
-}
-PLAIN_GLYPHS = {Kind.MFN: "#", Kind.MISSING: "+", Kind.IDENTITY: "-", Kind.FOREIGN: "F", Kind.OTHER: "!",
-                Kind.UNKNOWN: "?"}  # fmt: skip
-_MEANING = {Kind.MFN: "ram", Kind.MISSING: "room to grow", Kind.IDENTITY: "identity"}
+_ROOM = 20
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -64,22 +55,43 @@ def plural(number: int, noun: str) -> str:
 def rows(table: Sequence[Sequence[str]], right: frozenset[int], width: int) -> Iterable[str]:
     """Aligned columns two blanks apart; the last one wraps at `width` under itself.
 
+    Where that leaves no room for the last one it goes under its row, and where even the others
+    do not fit side by side, each row is a paragraph.
+
     Args:
         table: rows of the same number of cells, the heading among them.
         right: columns aligned to the right.
         width: columns of the terminal.
+
+    Yields:
+        Lines; a row of a narrow terminal is one string of several.
     """
     last = len(table[0]) - 1
     widths = [max(len(row[i]) for row in table) for i in range(last)]
-    room = max(16, width - 1 - sum(widths) - 2 * last)
+    room = width - 1 - sum(widths) - 2 * last
+    if room >= min(_ROOM, max(len(row[last]) for row in table)):
+        yield from _wide(table, right, widths, room)
+    elif 1 + sum(widths) + last <= width:
+        for row in table:
+            head = " " + " ".join(_aligned(row, widths, right)).rstrip()
+            yield head + ("\n" + wrapped(row[last], width, "   ") if row[last] else "")
+    else:
+        yield from (wrapped("  ".join(filter(None, row)), width, " ", "   ") for row in table)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> list[str]:
+    cells = zip(row, widths, strict=False)
+    return [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(cells)]
+
+
+def _wide(
+    table: Sequence[Sequence[str]], right: frozenset[int], widths: Sequence[int], room: int
+) -> Iterator[str]:
+    margin = " " * (1 + sum(widths) + 2 * len(widths))
     for row in table:
-        cells = [
-            c.rjust(w) if i in right else c.ljust(w)
-            for i, (c, w) in enumerate(zip(row, widths, strict=False))
-        ]
-        lines = textwrap.wrap(row[last], room) or [""]
-        yield " " + "  ".join([*cells, lines[0]]).rstrip()
-        yield from (" " * (1 + sum(widths) + 2 * last) + line for line in lines[1:])
+        lines = textwrap.wrap(row[-1], room) or [""]
+        yield " " + "  ".join([*_aligned(row, widths, right), lines[0]]).rstrip()
+        yield from (margin + line for line in lines[1:])
 
 
 def wrapped(text: str, width: int, indent: str = " ", hang: str | None = None) -> str:
@@ -92,37 +104,3 @@ def wrapped(text: str, width: int, indent: str = " ", hang: str | None = None) -
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def strip(runs: Iterable[Run], end: int, width: int, glyphs: dict[Kind, str]) -> list[str]:
-    """The PFNs ``[0, end)`` as one line, with a scale above and a legend behind.
-
-    Each cell shows the kind with most of its frames. O(runs + width).
-    """
-    legend = "   ".join(f"{glyphs[kind]} {text}" for kind, text in _MEANING.items())
-    cells = max(24, min(72, width - 2))
-    line = _cells(runs, end, cells, glyphs)
-    return [" " + _scale(end, cells), " " + line, " " + legend]
-
-
-def _cells(runs: Iterable[Run], end: int, cells: int, glyphs: dict[Kind, str]) -> str:
-    weight: list[dict[Kind, int]] = [{} for _ in range(cells)]
-    for run in runs:
-        first, last = run.start * cells // end, (min(run.end, end) - 1) * cells // end
-        for cell in range(first, min(last, cells - 1) + 1):
-            low, high = -(-cell * end // cells), -(-(cell + 1) * end // cells)
-            pages = min(run.end, high) - max(run.start, low)
-            weight[cell][run.kind] = weight[cell].get(run.kind, 0) + max(pages, 0)
-    return "".join(glyphs[max(w, key=lambda kind: w[kind])] if w else " " for w in weight)
-
-
-def _scale(end: int, cells: int) -> str:
-    """Tick labels at round sizes."""
-    step = 1 << max(6, ((end + 4) // 5 - 1).bit_length())
-    line = ""
-    for pfn in range(0, end + 1, step):
-        column = pfn * cells // end
-        label = size(pfn).replace("iB", "").replace(" ", "").replace(".0", "")
-        if column >= len(line) and column + len(label) <= cells + 1:
-            line = line.ljust(column) + label + " "
-    return line.rstrip()

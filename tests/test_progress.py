@@ -1,0 +1,88 @@
+"""The bar on standard error."""
+
+import io
+import sys
+
+import pytest
+
+from xenp2m.cli.progress import Progress, progress
+
+
+class Screen(io.StringIO):
+    def __init__(self, tty):
+        super().__init__()
+        self.tty = tty
+
+    def isatty(self):
+        return self.tty
+
+
+@pytest.fixture
+def bar(monkeypatch):
+    """A bar, its screen and its clock."""
+
+    def make(total=100, label="reading", *, tty=True, columns="80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        screen, now = Screen(tty), [0.0]
+        monkeypatch.setattr(sys, "stderr", screen)
+        return Progress(label, total, clock=lambda: now[0]), screen, now
+
+    return make
+
+
+def test_nothing_in_the_first_second(bar):
+    tell, screen, now = bar()
+    now[0] = 0.9
+    tell(50)
+    assert screen.getvalue() == ""
+    now[0] = 1.0
+    tell(50)
+    assert screen.getvalue() == f"\rreading [{'#' * 20}{'.' * 20}]  50%"
+
+
+def test_nothing_where_nobody_watches(bar):
+    tell, screen, now = bar(tty=False)
+    now[0] = 60.0
+    tell(50)
+    tell.close()
+    assert screen.getvalue() == ""
+
+
+def test_ten_times_a_second_at_most(bar):
+    tell, screen, now = bar()
+    for step in range(200):
+        now[0] = 1 + step / 100
+        tell(step)
+    assert 15 <= screen.getvalue().count("\r") <= 21
+
+
+def test_the_line_is_wiped(bar):
+    tell, screen, now = bar()
+    with tell:
+        now[0] = 2.0
+        tell(10)
+        shown = len(screen.getvalue()) - 1
+    assert screen.getvalue().endswith("\r" + " " * shown + "\r")
+
+
+def test_a_total_may_be_late_or_unknown_or_too_small(bar):
+    tell, screen, now = bar(None)
+    now[0] = 1.0
+    tell(12345)
+    assert screen.getvalue() == "\rreading 12,345"
+    now[0] = 2.0
+    tell(300, 200)
+    assert screen.getvalue().endswith("] 100%")
+
+
+@pytest.mark.parametrize("columns", ["40", "120"])
+def test_a_line_never_wraps(bar, columns):
+    tell, screen, now = bar(label="x" * 300, columns=columns)
+    now[0] = 1.0
+    tell(99)
+    assert len(screen.getvalue()) - 1 < int(columns)
+
+
+def test_the_helper_makes_one():
+    with progress("reading", 3) as tell:
+        tell(1)

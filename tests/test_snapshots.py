@@ -1,0 +1,17 @@
+"""The terminal's views are what ``snapshots/`` says; `make snapshots` writes it anew."""
+
+import pytest
+
+from snapshots import COMMANDS, FOLDER, shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_terminal_shows(name):
+    held = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    assert shown(name) == held, "if this is meant: make snapshots, and look at git diff tests/snapshots"
+    room = int(COMMANDS[name][1].get("COLUMNS", 80))
+    assert not [line for line in held.splitlines()[1:] if len(line) > room]
+
+
+def test_every_snapshot_has_its_command():
+    assert {path.stem for path in FOLDER.glob("*")} == COMMANDS.keys()
