@@ -20,7 +20,7 @@ from consoles import (
     host_json,
     split,
 )
-from xenp2m.consolefacts import Log, Span, merge
+from xenp2m.consolefacts import Log, Running, Span, merge
 from xenp2m.consolelog import read_log
 from xenp2m.e820 import ACPI, NVS, RAM, RESERVED, UNUSABLE, Entry
 from xenp2m.errors import InputError
@@ -84,7 +84,16 @@ def test_every_fact_of_one_console():
             words="classic",
             iomem=log.iomem,
             printed=log.printed,
+            running=log.running,
         )
+    )
+    assert log.running == Running(
+        mem_total_kib=900540,
+        mem_free_kib=863124,
+        current_kib=1048576,
+        target_kib=1048576,
+        low_kib=524288,
+        high_kib=0,
     )
     assert log.iomem[:2] == (Entry(0, 0x1000, RESERVED), Entry(0x1000, 0x9F000, RAM))
     assert log.printed == replace(
@@ -94,6 +103,10 @@ def test_every_fact_of_one_console():
         p2m_area_size=0x40000000,
         last_pfn=0x60061,
         memory_available=(204168, 1572860),
+        memory_reserved=684152,
+        unavailable=(1, 97, 32671),
+        ramdisk=Span(0x8000000, 0x83B3000),
+        swiotlb=64 << 20,
         xen_version="4.17.7",
     )
 
@@ -193,7 +206,7 @@ def test_a_map_whose_line_is_broken_off_is_cut():
 def test_xl_dmesg_and_dmesg_in_one_text_or_two(host):
     xen, kernel = split(console(host))
     whole = read_log(console(host))
-    rest = {"iomem", "printed"}  # not part of either
+    rest = {"iomem", "printed", "running"}  # not part of either
     assert different(whole, read_log(xen + kernel)) <= rest
     assert different(whole, merge([read_log(xen), read_log(kernel)])) <= rest
     if host in (Q35, SEVEN):

@@ -7,7 +7,7 @@ boot together (``xl dmesg`` in one file, dom0's ``dmesg`` in another).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from xenp2m.errors import InputError, shorten
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from xenp2m.e820 import Entry
 
-__all__ = ["Bug", "Log", "Moved", "Pages", "Printed", "Span", "merge"]
+__all__ = ["Bug", "Fault", "Log", "Moved", "Pages", "Printed", "Running", "Span", "merge"]
 
 
 class Span(NamedTuple):
@@ -50,6 +50,61 @@ class Bug(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """One BUG, WARNING, oops or panic of Linux, with what it printed below it.
+
+    Attributes:
+        kind: ``bug``, ``warning``, ``oops``, ``exception`` or ``panic``.
+        text: the line that opens it.
+        number: number of that line.
+        file, line: where in its source, where it says so.
+        function: of the instruction it stopped at, where a symbol is printed.
+        address: of a page fault.
+        calls: functions of the call trace, innermost first.
+        registers: registers and their values.
+        said: the line before it, where a WARN tells its reason there.
+    """
+
+    kind: str
+    text: str
+    number: int
+    file: str | None = None
+    line: int | None = None
+    function: str | None = None
+    address: int | None = None
+    calls: tuple[str, ...] = ()
+    registers: tuple[tuple[str, int], ...] = ()
+    said: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What tools print in the running system: for accounting, never for a prediction.
+
+    Attributes:
+        total_mib, free_mib: ``total_memory`` and ``free_memory`` of ``xl info``.
+        xen_version, xen_cmdline: of ``xl info``.
+        mem_total_kib, mem_free_kib: of /proc/meminfo, or of ``free``.
+        current_kib, target_kib, low_kib, high_kib: of the balloon (sysfs).
+        domains: ``(domid, key, value)`` of xenstore's ``memory/`` keys, values in KiB.
+        listed: ``(name, domid, MiB)`` of ``xl list``.
+    """
+
+    total_mib: int | None = None
+    free_mib: int | None = None
+    xen_version: str | None = None
+    xen_cmdline: str | None = None
+    mem_total_kib: int | None = None
+    mem_free_kib: int | None = None
+    current_kib: int | None = None
+    target_kib: int | None = None
+    low_kib: int | None = None
+    high_kib: int | None = None
+    domains: tuple[tuple[int, str, int], ...] = ()
+    listed: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Printed:
     """What Linux said about its own boot. For comparison afterwards, never for a prediction.
 
@@ -64,6 +119,17 @@ class Printed:
         last_pfn: the first ``last_pfn =``: where RAM ends, exclusive, as a PFN.
         initrd_moved: where the initrd lay and where it was moved to.
         memory_available: KiB of ``Memory: A/B available``: available and all.
+        memory_reserved: KiB that the same line calls reserved.
+        memory_absent: KiB that it calls absent (up to 3.9; B then counts holes as well).
+        one_to_one: the ``1-1 mapping on`` ranges, PFNs.
+        unavailable: pages of each ``pages in unavailable ranges`` line.
+        ramdisk: the ramdisk, as Linux found it.
+        swiotlb: bytes of the ``software IO TLB``.
+        no_target: lines saying that no place was found for a page to move to.
+        regions_full: lines saying that there are not enough extra memory regions.
+        balloon_underflow: whether the balloon says that its extra pages exceed its target.
+        dropped_entries: byte ranges, inclusive, of the first lines of `too_many_entries`.
+        faults: every BUG, WARNING, oops and panic.
         too_many_entries: lines saying that the E820 table is full.
         messages_dropped: messages the console says it dropped.
         xen_version: the version of ``Xen version:`` as dom0 prints it.
@@ -82,6 +148,17 @@ class Printed:
     last_pfn: int | None = None
     initrd_moved: Moved | None = None
     memory_available: tuple[int, int] | None = None
+    memory_reserved: int | None = None
+    memory_absent: int | None = None
+    one_to_one: tuple[Span, ...] = ()
+    unavailable: tuple[int, ...] = ()
+    ramdisk: Span | None = None
+    swiotlb: int | None = None
+    no_target: int = 0
+    regions_full: int = 0
+    balloon_underflow: bool = False
+    dropped_entries: tuple[Span, ...] = ()
+    faults: tuple[Fault, ...] = ()
     too_many_entries: int = 0
     messages_dropped: int = 0
     xen_version: str | None = None
@@ -134,7 +211,9 @@ class Log:
 
         plain_map, plain_form: entries of a text without any map of the above, in their order.
         iomem, iomem_zeroed: top-level entries of /proc/iomem; they are all zero (not read as root).
+        user_map: the map after ``mem=`` and ``memmap=``, as Linux prints it under ``user:``.
         printed: what Linux says about its boot.
+        running: what tools print in the running system.
     """
 
     name: str
@@ -187,7 +266,9 @@ class Log:
     plain_form: str | None = None
     iomem: tuple[Entry, ...] = ()
     iomem_zeroed: bool = False
+    user_map: tuple[Entry, ...] = ()
     printed: Printed = field(default_factory=Printed)
+    running: Running = field(default_factory=Running)
 
     def where(self, fact: str) -> str:
         """Name and line of a fact, for a message; the name alone where the line is not known."""
@@ -205,9 +286,12 @@ class Log:
         return bool(self.linux_version or self.linux_map or self.linux_cmdline)
 
 
-_TOGETHER = frozenset({"name", "boots", "lines", "names", "printed"})
-_LENIENT = frozenset({"plain_map", "plain_form", "iomem", "iomem_zeroed", "nonram_line", "host_map_cut"})
+_TOGETHER = frozenset({"name", "boots", "lines", "names", "printed", "running"})
+_LENIENT = frozenset(
+    {"plain_map", "plain_form", "iomem", "iomem_zeroed", "nonram_line", "host_map_cut", "user_map"}
+)
 _EMPTY = Log("")
+_Told = TypeVar("_Told", Printed, Running)
 
 
 def merge(logs: Sequence[Log]) -> Log:
@@ -249,14 +333,16 @@ def _merge_two(first: Log, second: Log) -> Log:
         boots=max(first.boots, second.boots),
         lines=lines,
         names={fact: log.names.get(fact, log.name) for fact, log in names.items()},
-        printed=_merge_printed(first.printed, second.printed),
+        printed=_merge_told(first.printed, second.printed, Printed()),
+        running=_merge_told(first.running, second.running, Running()),
         **taken,  # type: ignore[arg-type]
     )
 
 
-def _merge_printed(first: Printed, second: Printed) -> Printed:
-    absent = _EMPTY.printed
-    missing = [f.name for f in fields(Printed) if getattr(first, f.name) == getattr(absent, f.name)]
+def _merge_told(first: _Told, second: _Told, absent: _Told) -> _Told:
+    """What the first one says, and what only the second one says."""
+    names = [f.name for f in fields(absent)]
+    missing = [name for name in names if getattr(first, name) == getattr(absent, name)]
     return replace(first, **{name: getattr(second, name) for name in missing})
 
 

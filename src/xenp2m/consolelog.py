@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xenp2m.consolefacts import Log, Printed, merge
+from xenp2m.consolefacts import Log, Printed, Running, merge
 from xenp2m.consolerules import Boot, apply_kernel_rules, apply_xen_rules
 from xenp2m.e820text import MapLine, is_gap, parse_payload, unwrap
 from xenp2m.errors import InputError
@@ -114,7 +114,10 @@ class _Reader:
 
     def _map_line(self, boot: Boot, line: MapLine, xen: bool, number: int) -> None:
         """An entry: of the map that is open, of one that it opens, or of none."""
-        if line.label == "Xen" or (line.label or "").startswith("BIOS"):
+        target: str | None
+        if line.label == "user" and "linux_map" in boot.maps:
+            target = "user_map"
+        elif line.label == "Xen" or (line.label or "").startswith("BIOS"):
             boot.kernel = True
             boot.put("words", "linux7" if line.form == "linux7" else "classic", number)
             boot.put("linux_map_label", line.label, number)
@@ -147,7 +150,7 @@ class _Reader:
 
 def _ends_map(open_map: str, payload: str, xen: bool) -> bool:
     """Whether a line that is no entry ends the map that is being read."""
-    if open_map == "linux_map":
+    if open_map in ("linux_map", "user_map"):
         return not xen and not is_gap(payload) and not payload.lstrip().startswith("[Firmware Bug]")
     if open_map == "iomem":
         return not _IOMEM_LIKE.match(payload)
@@ -226,7 +229,8 @@ def _log(boot: Boot, name: str, boots: int) -> Log:
     facts: dict[str, Any] = {
         fact: tuple(value) if isinstance(value, list) else value for fact, value in boot.facts.items()
     }
-    printed = {fact.removeprefix("printed."): facts.pop(fact) for fact in list(facts) if "." in fact}
+    printed = {fact[8:]: facts.pop(fact) for fact in list(facts) if fact.startswith("printed.")}
+    running = {fact[8:]: facts.pop(fact) for fact in list(facts) if fact.startswith("running.")}
     maps = {fact: tuple(entries) for fact, entries in boot.maps.items()}
     plain, form = maps.pop("plain_map", ()) or boot.memmap.entries(), boot.stray_form or "memmap"
     headed = any(maps.get(fact) for fact in ("host_map", "efi_map", "linux_map"))
@@ -239,6 +243,7 @@ def _log(boot: Boot, name: str, boots: int) -> Log:
     lines = {
         fact: number
         for fact, number in boot.lines.items()
-        if fact in facts or fact.removeprefix("printed.") in printed
+        if fact in facts or fact[8:] in printed or fact[8:] in running
     }
-    return Log(name=name, boots=boots, lines=lines, printed=Printed(**printed), **facts)
+    facts |= {"printed": Printed(**printed), "running": Running(**running)}
+    return Log(name=name, boots=boots, lines=lines, **facts)

@@ -4,6 +4,9 @@ A rule is a word that the line must hold (which is quick to look for), the form 
 to do with it. Rules of the hypervisor and of the kernel are apart: who printed a line decides what
 it means (both print ``Command line:``, both print their I/O APICs).
 
+What Linux says of its memory beside that is in `memoryrules`, its faults in `faultrules`, what tools print
+in `toolrules`.
+
 Sources: Xen ``dom0_construct_pv``, ``__start_xen``, ``hwdom_shutdown``; Linux arch/x86/xen/setup.c
 and p2m.c, arch/x86/kernel/e820.c, from 2.6.37 to 7.3.
 """
@@ -15,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from xenp2m.consolefacts import Bug, Moved, Pages, Span
 from xenp2m.e820text import FirmwareMemmap
+from xenp2m.faultrules import feed_fault
+from xenp2m.memoryrules import MEMORY
+from xenp2m.toolrules import feed_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     Action = Callable[["Boot", re.Match[str], int], None]
     Rule = tuple[str, re.Pattern[str], Action]
 
-__all__ = ["Boot", "apply_kernel_rules", "apply_xen_rules"]
+__all__ = ["Boot", "apply_kernel_rules", "apply_xen_rules", "rule_words"]
 
 _MOST = 1000
 """What a list of facts other than a map keeps."""
@@ -42,6 +48,7 @@ class Boot:
         self.closed: set[str] = set()
         self.stray_form: str | None = None
         self.arrangement: str | None = None
+        self.reason: tuple[str, int] | None = None
         self.banner = self.built = self.kernel = self.broken = False
 
     def put(self, fact: str, value: object, number: int) -> None:
@@ -78,6 +85,14 @@ def apply_xen_rules(boot: Boot, line: str, number: int) -> None:
 def apply_kernel_rules(boot: Boot, line: str, number: int) -> None:
     """Read one line that a kernel, or somebody else, printed, without its prefixes."""
     _apply(_KERNEL, boot, line, number)
+    _apply(MEMORY, boot, line, number)
+    feed_fault(boot, line, number)
+    feed_tool(boot, line, number)
+
+
+def rule_words() -> frozenset[str]:
+    """Words one of which is in every line that a rule reads, maps and faults apart."""
+    return frozenset(key for rules in (_XEN, _KERNEL, MEMORY) for key, _, _ in rules)
 
 
 def _apply(rules: tuple[Rule, ...], boot: Boot, line: str, number: int) -> None:
@@ -326,7 +341,7 @@ _KERNEL = _rules(
     ("Booting Linux on physical", r"Booting Linux on physical CPU", _is("arch", "arm64")),
     ("unprivileged domain", r"ACPI in unprivileged domain", _is("dom", "domU")),
     ("ACPI: RSDP", r"ACPI: RSDP 0x", _firmware_tables),
-    ("Released", rf"(?:xen: )?Released {_N} page", _number("printed.released")),
+    ("eleased", rf"(?:xen: )?[Rr]eleased {_N} page", _number("printed.released")),
     ("Remapped", rf"(?:xen: )?Remapped {_N} page", _number("printed.remapped")),
     ("non-RAM page", rf"(?:xen: )?Remapped {_N} non-RAM page", _nonram),
     ("1-1 mapping", rf"(?:xen: )?Set {_N} page\S* to 1-1 mapping", _number("printed.set_identity")),
