@@ -18,9 +18,9 @@ MODULES = {
 LEVELS = {
     0: "errors extents findings frames",
     1: "consolefacts consolelog consolerules dom0_mem e820 e820text faultrules host hostrow hypervisor kernel "
-    "kernelconfig memoryrules model options p2m pasted textfile toolrules",
+    "kernelconfig memoryrules model options p2m pasted runtable textfile toolrules",
     2: "boot checks sources",
-    3: "intake place plan reasons recover replay replay_input",
+    3: "account intake mapdiff place plan reasons recover replay replay_input",
     4: "views",
     5: "cli",
 }
