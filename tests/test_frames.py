@@ -8,6 +8,7 @@ from xenp2m.frames import (
     GEOMETRY_32,
     GEOMETRY_64,
     PAGE_SIZE,
+    UNKNOWN_WORD,
     Kind,
     page_down,
     page_up,
@@ -56,7 +57,8 @@ def test_constants_of_both_word_sizes():
         (1 << 63 | 7, (Kind.FOREIGN, 7)),
         (1 << 63, (Kind.FOREIGN, 0)),
         (3 << 62 | 7, (Kind.FOREIGN, 7)),
-        ((1 << 64) - 2, (Kind.FOREIGN, (1 << 62) - 2)),
+        ((1 << 64) - 2, (Kind.UNKNOWN, (1 << 64) - 2)),
+        ((1 << 64) - 3, (Kind.FOREIGN, (1 << 62) - 3)),
     ],
 )
 def test_what_a_word_of_pfn_7_means(word, expected):
@@ -96,9 +98,12 @@ def test_classify_inverts_encode(geometry, data):
     assert geometry.classify(pfn, geometry.encode(Kind.MISSING, pfn, 0))[0] is Kind.MISSING
 
 
-def test_unknown_has_no_word():
+def test_unknown_has_a_word_of_its_own_in_64_bits_only():
+    assert GEOMETRY_64.encode(Kind.UNKNOWN, 5, 0) == UNKNOWN_WORD
+    assert GEOMETRY_64.classify(5, UNKNOWN_WORD)[0] is Kind.UNKNOWN
+    assert GEOMETRY_64.classify(5, UNKNOWN_WORD - 1)[0] is Kind.FOREIGN
     with pytest.raises(ValueError, match="unknown"):
-        GEOMETRY_64.encode(Kind.UNKNOWN, 0, 0)
+        GEOMETRY_32.encode(Kind.UNKNOWN, 0, 0)
 
 
 def test_the_list_of_kinds_is_closed():

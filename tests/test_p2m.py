@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xenp2m.extents import Run, coalesce
-from xenp2m.frames import GEOMETRY_64, Kind
+from xenp2m.frames import GEOMETRY_64, UNKNOWN_WORD, Kind
 from xenp2m.p2m import P2M
+from xenp2m.runtable import RunTable
 
 INVALID = GEOMETRY_64.invalid
 IDENTITY = GEOMETRY_64.identity_bit
@@ -50,7 +51,9 @@ def entries_of(raw):
 
 
 def both(raw, **more):
-    return P2M(array_of(raw), **more), P2M(entries_of(raw), **more)
+    """The three forms of one map."""
+    runs = coalesce(entries_of(raw))
+    return P2M(array_of(raw), **more), P2M(entries_of(raw), **more), P2M(RunTable.of(runs), **more)
 
 
 def word_at(raw, pfn, beyond):
@@ -199,12 +202,17 @@ def test_an_empty_map():
         assert p2m.inverse(np.array([3])).tolist() == [-1]
 
 
-def test_unknown_entries_have_no_words():
-    p2m = P2M([Run(0, 4, Kind.MFN, 7, 1), Run(4, 8, Kind.UNKNOWN)])
-    assert p2m.lookup(5) == (Kind.UNKNOWN, -1)
-    assert p2m.count()[Kind.UNKNOWN] == 4
-    with pytest.raises(ValueError, match="unknown"):
-        p2m.words(0, 8)
+def test_unknown_entries_are_told_apart():
+    raw = array_of([7, 8, 9, UNKNOWN_WORD, UNKNOWN_WORD, INVALID])
+    runs = [Run(0, 3, Kind.MFN, 7, 1), Run(3, 5, Kind.UNKNOWN), Run(5, 6, Kind.MISSING)]
+    for p2m in (P2M(raw), P2M(runs), P2M(RunTable.of(runs))):
+        assert p2m.lookup(3) == (Kind.UNKNOWN, -1)
+        assert p2m.count() == {Kind.MFN: 3, Kind.UNKNOWN: 2, Kind.MISSING: 1}
+        assert p2m.words(0, 6).tolist() == raw.tolist()
+        assert p2m.extents() == runs
+    beyond = P2M(raw, beyond=Kind.UNKNOWN)
+    assert beyond.lookup(6) == (Kind.UNKNOWN, -1)
+    assert beyond.words(5, 7).tolist() == [INVALID, UNKNOWN_WORD]
 
 
 def test_repr_tells_the_form():

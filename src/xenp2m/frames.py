@@ -18,6 +18,7 @@ __all__ = [
     "GEOMETRY_64",
     "PAGE_SHIFT",
     "PAGE_SIZE",
+    "UNKNOWN_WORD",
     "Geometry",
     "Kind",
     "counted",
@@ -29,6 +30,13 @@ __all__ = [
 
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
+
+UNKNOWN_WORD = (1 << 64) - 2
+"""What stands in an array of entries for `Kind.UNKNOWN`: our own value, in no guest's list.
+
+As an entry it would be a foreign frame at the very end of a 62-bit machine, which no processor has;
+a 32-bit guest's words never reach it, because a reader widens them.
+"""
 
 
 def pfn_down(address: int) -> int:
@@ -119,10 +127,12 @@ class Geometry:
 
         Returns:
             The kind and its number: the MFN of ``mfn``, ``identity`` and ``foreign`` entries
-            without flag bits, the raw word of ``other`` and ``missing``.
+            without flag bits, the raw word of ``other``, ``missing`` and ``unknown``.
         """
         if word == self.invalid:
             return Kind.MISSING, word
+        if word == UNKNOWN_WORD:
+            return Kind.UNKNOWN, word
         if word & self.foreign_bit:
             return Kind.FOREIGN, word & ~(self.foreign_bit | self.identity_bit)
         if word & self.identity_bit:
@@ -131,7 +141,11 @@ class Geometry:
         return Kind.MFN, word
 
     def encode(self, kind: Kind, pfn: int, number: int) -> int:
-        """Write one raw entry: the inverse of `classify` (``unknown`` has no encoding)."""
+        """Write one raw entry: the inverse of `classify`.
+
+        Raises:
+            ValueError: ``unknown`` in a 32-bit word, which has no value to spare.
+        """
         if kind is Kind.MFN or kind is Kind.OTHER:
             return number
         if kind is Kind.IDENTITY:
@@ -140,7 +154,9 @@ class Geometry:
             return number | self.foreign_bit
         if kind is Kind.MISSING:
             return self.invalid
-        raise ValueError("an unknown entry has no raw word")
+        if self.word == 8:
+            return UNKNOWN_WORD
+        raise ValueError("an unknown entry has no 32-bit word")
 
 
 GEOMETRY_64 = Geometry(word=8, entries=512)

@@ -1,23 +1,25 @@
 """P2M: the value in the middle. Everything that looks at a map reads this one interface.
 
-A map is held as runs (a plan: tens of them, whatever the host's size) or as an array of the guest's
-own words (a file: flags kept in the words). Both answer the same questions. Arrays are made only
-for the range asked for.
+A map is held as runs (a plan: tens of them, whatever the host's size), as columns of runs (a
+fragmented table) or as an array of the guest's own words (a file: flags kept in the words). All
+answer the same questions. Arrays are made only for the range asked for.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xenp2m.extents import Run, coalesce, count, overlay
-from xenp2m.frames import GEOMETRY_64, Geometry, Kind
+from xenp2m.entries import MISSING_WORD, count_words, find_word, runs_of, table_of
+from xenp2m.extents import Run, coalesce, count
+from xenp2m.frames import GEOMETRY_64, UNKNOWN_WORD, Geometry, Kind
+from xenp2m.m2p import Duplicates, Inverse, duplicates
+from xenp2m.runtable import KINDS, RunTable
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
@@ -25,9 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["P2M"]
 
 _CHUNK = 1 << 15
-_INVALID = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_KINDS = (Kind.MFN, Kind.IDENTITY, Kind.MISSING, Kind.FOREIGN, Kind.OTHER)
-_MFN, _IDENTITY, _MISSING, _FOREIGN, _OTHER = range(5)
+_IDENTITY_BIT = np.uint64(1 << 62)
 
 
 class P2M:
@@ -35,16 +35,17 @@ class P2M:
 
     Invariants: runs ascend from 0 without gap or overlap; an array holds 64-bit words in which
     ``INVALID_P2M_ENTRY`` is all ones and the flags are bits 62 and 63, whatever the guest's word
-    size (a reader of 32-bit guests widens); `Kind.UNKNOWN` occurs in maps of runs only.
+    size (a reader of 32-bit guests widens), and `UNKNOWN_WORD` stands for `Kind.UNKNOWN`.
 
     Attributes:
         geometry: word size and fan-out of the guest.
-        beyond: what a PFN past the end is: `Kind.IDENTITY` since Linux 3.16, `Kind.MISSING` before.
+        beyond: what a PFN past the end is: `Kind.IDENTITY` since Linux 3.16, `Kind.MISSING` before,
+            `Kind.UNKNOWN` where the input does not show which.
     """
 
     def __init__(
         self,
-        source: Sequence[Run] | NDArray[np.uint64],
+        source: Sequence[Run] | RunTable | NDArray[np.uint64],
         *,
         geometry: Geometry = GEOMETRY_64,
         beyond: Kind = Kind.IDENTITY,
@@ -52,7 +53,8 @@ class P2M:
         """Hold a map.
 
         Args:
-            source: runs from PFN 0 on, or one word a PFN (kept, not copied).
+            source: runs from PFN 0 on, joined columns of such runs, or one word a PFN (columns and
+                words are kept, not copied).
             geometry: the guest's.
             beyond: meaning of PFNs past the end.
 
@@ -67,6 +69,9 @@ class P2M:
             if source.dtype != np.uint64 or source.ndim != 1:
                 raise ValueError(f"expected one uint64 a PFN, got {source.dtype} of shape {source.shape}")
             self._words = source
+        elif isinstance(source, RunTable):
+            _check_columns(source)
+            self.__dict__["_table"] = source
         else:
             self._runs = _checked(source)
 
@@ -74,10 +79,12 @@ class P2M:
         """Entries, in PFNs."""
         if self._words is not None:
             return int(self._words.size)
-        return self._runs[-1].end if self._runs else 0
+        if self._runs is not None:
+            return self._runs[-1].end if self._runs else 0
+        return int(self._table.end[-1]) if self._table.end.size else 0
 
     def __repr__(self) -> str:
-        form = "words" if self._words is not None else f"{len(self._runs or ())} runs"
+        form = "words" if self._words is not None else f"{self._table.start.size} runs"
         return f"<P2M of {len(self):#x} PFNs, {form}>"
 
     def lookup(self, pfn: int) -> tuple[Kind, int]:
@@ -97,16 +104,18 @@ class P2M:
             return self.beyond, pfn if self.beyond is Kind.IDENTITY else -1
         if self._words is not None:
             kind, number = GEOMETRY_64.classify(pfn, self._scalars[pfn])
-            return kind, -1 if kind is Kind.MISSING else number
+            return kind, -1 if kind in (Kind.MISSING, Kind.UNKNOWN) else number
         run = self.run_at(pfn)
         if run.kind is Kind.IDENTITY:
             return run.kind, pfn
         return run.kind, run.at(pfn) if run.step else -1
 
     def run_at(self, pfn: int) -> Run:
-        """The run that holds `pfn`, which must lie below the end. O(log runs) after `extents`."""
-        runs = self.extents()
-        return runs[bisect_right(self._starts, pfn) - 1]
+        """The run that holds `pfn`, which must lie below the end. O(log runs) after `table`."""
+        table = self._table
+        row = int(np.searchsorted(table.start, pfn, side="right")) - 1
+        start, end, kind, mfn, step = (int(column[row]) for column in table)
+        return Run(start, end, KINDS[kind], mfn, step)
 
     def translate(self, pfns: NDArray[Any]) -> NDArray[np.uint64]:
         """Raw words of many PFNs at once.
@@ -142,64 +151,60 @@ class P2M:
         return self.translate(np.arange(start, end, dtype=np.uint64))
 
     def extents(self) -> list[Run]:
-        """The map as runs, joined as far as they go. O(1) for a plan, O(entries) once for an array."""
+        """The map as runs, joined as far as they go: a Python object each.
+
+        O(1) for a plan, O(entries) once for an array. `table` has the same for maps of many runs.
+        """
         if self._runs is None:
-            assert self._words is not None
-            self._runs = _runs_of(self._words)
+            self._runs = runs_of(self._table)
         return self._runs
 
+    def table(self) -> RunTable:
+        """The map as columns of runs. O(1) after the first call, O(entries) once for an array."""
+        return self._table
+
     def count(self) -> Counter[Kind]:
-        """Pages of each kind."""
-        return count(self.extents())
+        """Pages of each kind. O(runs), or O(entries) in small pieces for an array."""
+        if self._words is not None:
+            return count_words(self._words)
+        if self._runs is not None:
+            return count(self._runs)
+        table = self._table
+        pages = {kind: int(table.pages[table.kind == code].sum()) for code, kind in enumerate(KINDS)}
+        return Counter({kind: n for kind, n in pages.items() if n})
 
     def find(self, mfn: int) -> list[int]:
-        """PFNs whose entry is the machine frame `mfn` (M2P), ascending. O(runs)."""
-        found = []
-        for run in self.extents():
-            if run.kind is Kind.MFN:
-                offset = (mfn - run.mfn) * run.step
-                if 0 <= offset < run.pages:
-                    found.append(run.start + offset)
-        return found
+        """PFNs whose entry is the machine frame `mfn` (M2P), ascending. O(runs), or O(entries)."""
+        if self._words is not None:
+            return find_word(self._words, mfn) if 0 <= mfn < 1 << 62 else []
+        rows = self._table.only(Kind.MFN)
+        offset = (mfn - rows.mfn) * rows.step
+        inside = (offset >= 0) & (offset < rows.pages)
+        return [int(pfn) for pfn in rows.start[inside] + offset[inside]]
 
     def inverse(self, mfns: NDArray[Any]) -> NDArray[np.int64]:
         """M2P in bulk: the lowest PFN behind each MFN, -1 where there is none.
 
         O(log runs) an MFN; sorts the runs once.
         """
-        wanted = np.asarray(mfns).astype(np.int64)
-        found = np.full(wanted.shape, -1, np.int64)
-        runs = self._m2p
-        if runs:
-            start, end, pfn, step = (np.array(c, np.int64) for c in zip(*runs, strict=True))
-            slot = np.maximum(np.searchsorted(start, wanted, side="right") - 1, 0)
-            inside = (wanted >= start[slot]) & (wanted < end[slot])
-            found[inside] = (pfn[slot] + (wanted - start[slot]) * step[slot])[inside]
-        return found
+        return self._inverse.pfns(mfns)
+
+    def duplicates(self, most: int = 1 << 20) -> Duplicates:
+        """Machine frames that several PFNs name. Sorts the runs; `most` PFNs are listed at most."""
+        return duplicates(self._table, most)
 
     @cached_property
-    def _starts(self) -> list[int]:
-        return [run.start for run in self.extents()]
+    def _table(self) -> RunTable:
+        return RunTable.of(self._runs or ()) if self._words is None else table_of(self._words)
+
+    @cached_property
+    def _inverse(self) -> Inverse:
+        return Inverse(self._table)
 
     @cached_property
     def _scalars(self) -> memoryview:
         assert self._words is not None
         return np.ascontiguousarray(self._words).data
-
-    @cached_property
-    def _m2p(self) -> list[tuple[int, int, int, int]]:
-        """``(first MFN, end MFN, PFN of the first, step)``, ascending; of one MFN the lowest PFN wins."""
-        turned = []
-        for run in reversed(self.extents()):
-            if run.kind is Kind.MFN:
-                last = run.at(run.end - 1)
-                low, pfn = (run.mfn, run.start) if last >= run.mfn else (last, run.end - 1)
-                turned.append(Run(low, low + run.pages, Kind.MFN, pfn, run.step))
-        if not turned:
-            return []
-        base = [Run(min(r.start for r in turned), max(r.end for r in turned), Kind.UNKNOWN)]
-        runs = overlay(turned, base)
-        return [(r.start, r.end, r.mfn, r.step) for r in runs if r.kind is Kind.MFN]
 
     def _gather(self, index: NDArray[np.uint64], found: NDArray[np.uint64]) -> None:
         """Fill `found` for one chunk of checked, unsigned PFNs."""
@@ -212,8 +217,10 @@ class P2M:
             self._gather_runs(index, found)
         if past:
             outside = index >= np.uint64(size)
-            identity = self.beyond is Kind.IDENTITY
-            found[outside] = index[outside] | np.uint64(1 << 62) if identity else _INVALID
+            if self.beyond is Kind.IDENTITY:
+                found[outside] = index[outside] | _IDENTITY_BIT
+            else:
+                found[outside] = UNKNOWN_WORD if self.beyond is Kind.UNKNOWN else MISSING_WORD
 
     def _gather_runs(self, index: NDArray[np.uint64], found: NDArray[np.uint64]) -> None:
         starts, base, step = self._run_columns
@@ -224,15 +231,27 @@ class P2M:
     @cached_property
     def _run_columns(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
         """Start, first raw word and step of every run, steps modulo 2^64."""
-        runs = self.extents()
-        if any(r.kind is Kind.UNKNOWN for r in runs):
-            raise ValueError("an unknown entry has no raw word")
-        base = [GEOMETRY_64.encode(r.kind, r.start, r.mfn) for r in runs]
-        steps = [1 if r.kind is Kind.IDENTITY else r.step % (1 << 64) for r in runs]
-        return (
-            np.array([r.start for r in runs], np.uint64),
-            np.array(base, np.uint64),
-            np.array(steps, np.uint64),
+        start, _, kind, mfn, step = self._table
+        base = mfn.astype(np.uint64)
+        steps = step.astype(np.int64)
+        identity = kind == KINDS.index(Kind.IDENTITY)
+        base[identity] = start[identity].astype(np.uint64) | _IDENTITY_BIT
+        steps[identity] = 1
+        base[kind == KINDS.index(Kind.FOREIGN)] |= np.uint64(1 << 63)
+        base[kind == KINDS.index(Kind.MISSING)] = MISSING_WORD
+        base[kind == KINDS.index(Kind.UNKNOWN)] = UNKNOWN_WORD
+        return start.astype(np.uint64), base, steps.view(np.uint64)
+
+
+def _check_columns(table: RunTable) -> None:
+    """Refuse columns with a gap, an overlap or an empty run."""
+    follows = np.concatenate((np.zeros(1, np.int64), table.end))[:-1] if table.end.size else table.end
+    wrong = np.flatnonzero((table.start != follows) | (table.end <= table.start))
+    if wrong.size:
+        row = int(wrong[0])
+        raise ValueError(
+            f"expected a run from {int(follows[row]):#x} on, "
+            f"got [{int(table.start[row]):#x}, {int(table.end[row]):#x})"
         )
 
 
@@ -244,56 +263,3 @@ def _checked(runs: Sequence[Run]) -> list[Run]:
             raise ValueError(f"expected a run from {position:#x} on, got [{run.start:#x}, {run.end:#x})")
         position = run.end
     return coalesce(runs)
-
-
-def _runs_of(words: NDArray[np.uint64]) -> list[Run]:
-    """Runs of an array, vectorised; the same result as `coalesce` over single entries."""
-    if not words.size:
-        return []
-    kind = _kinds(words)
-    number = words & np.uint64((1 << 62) - 1)
-    step = np.diff(number.view(np.int64))
-    numbered = (kind == _MFN) | (kind == _FOREIGN) | (kind == _OTHER)
-    joined = kind[1:] == kind[:-1]
-    chained = joined & numbered[1:] & ((step == 1) | (step == -1))
-    ends = ~(joined & (~numbered[1:])) & ~chained
-    turns = np.flatnonzero(chained[1:] & chained[:-1] & (step[1:] != step[:-1])) + 1
-    if turns.size:
-        fresh = np.concatenate(([True], np.diff(turns) != 1))
-        offset = np.arange(turns.size) - np.maximum.accumulate(np.where(fresh, np.arange(turns.size), 0))
-        ends[turns[offset % 2 == 0]] = True
-    starts = np.concatenate(([0], np.flatnonzero(ends) + 1))
-    stops = np.concatenate((starts[1:], [words.size]))
-    single = stops - starts == 1
-    steps = np.where(single, 1, step[np.minimum(starts, max(words.size - 2, 0))] if step.size else 1)
-    return _make_runs(words, kind, starts, stops, steps)
-
-
-def _kinds(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    kind = np.zeros(words.size, np.uint8)
-    kind[(words >> np.uint64(62)) == 1] = _OTHER
-    pfns = np.arange(words.size, dtype=np.uint64)
-    kind[words == (pfns | np.uint64(1 << 62))] = _IDENTITY
-    kind[(words >> np.uint64(63)) == 1] = _FOREIGN
-    kind[words == _INVALID] = _MISSING
-    return kind
-
-
-def _make_runs(
-    words: NDArray[np.uint64],
-    kind: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    steps: NDArray[np.int64],
-) -> list[Run]:
-    first = words[starts]
-    runs = []
-    for start, end, code, word, step in zip(
-        starts.tolist(), stops.tolist(), kind[starts].tolist(), first.tolist(), steps.tolist(), strict=True
-    ):
-        if code in (_IDENTITY, _MISSING):
-            runs.append(Run(start, end, _KINDS[code]))
-        else:
-            number = word & ((1 << 62) - 1) if code == _FOREIGN else word
-            runs.append(Run(start, end, _KINDS[code], number, step))
-    return runs

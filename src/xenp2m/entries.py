@@ -1,0 +1,143 @@
+"""Raw entries in bulk: the kinds of an array of words, their count, their runs.
+
+Words are 64 bits wide with the flags in bits 62 and 63, whatever the guest's word size. Everything
+goes through an array block by block, so that temporaries stay small beside a map of 1 TiB.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xenp2m.extents import Run
+from xenp2m.frames import UNKNOWN_WORD, Kind
+from xenp2m.runtable import KINDS, RunTable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MISSING_WORD", "count_words", "find_word", "kinds_of", "runs_of", "table_of"]
+
+MISSING_WORD = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+"""``INVALID_P2M_ENTRY`` as it stands in an array."""
+
+_BLOCK = 1 << 18
+_IDENTITY_BIT, _NUMBER = np.uint64(1 << 62), np.uint64((1 << 62) - 1)
+_UNKNOWN = np.uint64(UNKNOWN_WORD)
+_MFN, _IDENTITY, _MISSING, _FOREIGN, _OTHER, _UNKNOWN_CODE = range(6)
+
+
+def kinds_of(words: NDArray[np.uint64], first: int = 0) -> NDArray[np.int8]:
+    """Kind of every word as an index into `xenp2m.runtable.KINDS`. O(n).
+
+    Args:
+        words: raw entries.
+        first: PFN of the first, which identity entries are held against.
+    """
+    kind = np.zeros(words.size, np.int8)
+    if not words.size or words.max() < _IDENTITY_BIT:
+        return kind
+    pfns = np.arange(first, first + words.size, dtype=np.uint64)
+    kind[words >= _IDENTITY_BIT] = _OTHER
+    kind[words == (pfns | _IDENTITY_BIT)] = _IDENTITY
+    kind[words >= np.uint64(1 << 63)] = _FOREIGN
+    kind[words == _UNKNOWN] = _UNKNOWN_CODE
+    kind[words == MISSING_WORD] = _MISSING
+    return kind
+
+
+def count_words(words: NDArray[np.uint64]) -> Counter[Kind]:
+    """Entries of each kind, PFN 0 first. O(n), a block at a time."""
+    total = np.zeros(len(KINDS), np.int64)
+    for low in range(0, words.size, _BLOCK):
+        total += np.bincount(kinds_of(words[low : low + _BLOCK], low), minlength=len(KINDS))
+    return Counter({kind: n for kind, n in zip(KINDS, total.tolist(), strict=True) if n})
+
+
+def find_word(words: NDArray[np.uint64], word: int) -> list[int]:
+    """PFNs whose entry is `word`, ascending. O(n), a block at a time."""
+    found: list[int] = []
+    for low in range(0, words.size, _BLOCK):
+        found += (np.flatnonzero(words[low : low + _BLOCK] == np.uint64(word)) + low).tolist()
+    return found
+
+
+def runs_of(table: RunTable) -> list[Run]:
+    """Every row of a table as a `Run`. A Python object each: for maps of few runs."""
+    rows = zip(*(column.tolist() for column in table), strict=True)
+    return [Run(start, end, KINDS[kind], mfn, step) for start, end, kind, mfn, step in rows]
+
+
+def table_of(words: NDArray[np.uint64]) -> RunTable:
+    """The runs of an array, PFN 0 first: the same as `coalesce` over its single entries. O(n)."""
+    blocks: list[RunTable] = []
+    low = 0
+    while low < words.size:
+        rows = _block(words[low : low + _BLOCK], low)
+        last = Run(int(rows[0][-1]), int(rows[1][-1]), KINDS[rows[2][-1]], int(rows[3][-1]), int(rows[4][-1]))
+        low = last.end
+        if low < words.size and last.pages == 1 and rows.start.size > 1:
+            # A lone frame may become the first of a run in either direction: look at it again.
+            rows, low = _but_last(rows), last.start
+        elif low < words.size:
+            low = _end_of(words, last)
+            rows.end[-1] = low
+        blocks.append(rows)
+    if not blocks:
+        return RunTable.of(())
+    return RunTable(
+        np.concatenate([rows.start for rows in blocks]),
+        np.concatenate([rows.end for rows in blocks]),
+        np.concatenate([rows.kind for rows in blocks]),
+        np.concatenate([rows.mfn for rows in blocks]),
+        np.concatenate([rows.step for rows in blocks]),
+    )
+
+
+def _but_last(rows: RunTable) -> RunTable:
+    return RunTable(rows.start[:-1], rows.end[:-1], rows.kind[:-1], rows.mfn[:-1], rows.step[:-1])
+
+
+def _end_of(words: NDArray[np.uint64], run: Run) -> int:
+    """How far `run`, which goes up to the edge of a block, goes on behind it."""
+    low, size = run.end, 64
+    while low < words.size:
+        part = words[low : low + size]
+        same = kinds_of(part, low) == KINDS.index(run.kind)
+        if run.step:
+            ahead = np.arange(low - run.start, low - run.start + part.size, dtype=np.int64)
+            number = part & _NUMBER if run.kind is Kind.FOREIGN else part
+            same &= number.view(np.int64) == run.mfn + ahead * run.step
+        stop = np.flatnonzero(~same)
+        if stop.size:
+            return low + int(stop[0])
+        low, size = low + part.size, min(2 * size, _BLOCK)
+    return int(words.size)
+
+
+def _block(words: NDArray[np.uint64], first: int) -> RunTable:
+    """The runs of one block, which is not empty."""
+    kind = kinds_of(words, first)
+    number = words & _NUMBER
+    step = np.diff(number.view(np.int64))
+    numbered = (kind == _MFN) | (kind == _FOREIGN) | (kind == _OTHER)
+    joined = kind[1:] == kind[:-1]
+    chained = joined & numbered[1:] & ((step == 1) | (step == -1))
+    ends = ~(joined & ~numbered[1:]) & ~chained
+    turns = np.flatnonzero(chained[1:] & chained[:-1] & (step[1:] != step[:-1])) + 1
+    if turns.size:
+        # Of turns in a row every second one only: the frame behind an end starts afresh.
+        fresh = np.concatenate(([True], np.diff(turns) != 1))
+        offset = np.arange(turns.size) - np.maximum.accumulate(np.where(fresh, np.arange(turns.size), 0))
+        ends[turns[offset % 2 == 0]] = True
+    start = np.concatenate(([0], np.flatnonzero(ends) + 1))
+    end = np.concatenate((start[1:], [words.size]))
+    has = numbered[start]
+    # The step to the next entry; a single frame counts as ascending.
+    ahead = step[np.minimum(start, step.size - 1)] if step.size else np.ones(start.size, np.int64)
+    steps = np.where(has, np.where(end - start == 1, 1, ahead), 0)
+    raw = np.where(kind[start] == _OTHER, words[start], number[start])
+    mfn = np.where(has, raw, np.uint64(0)).view(np.int64)
+    return RunTable(start + first, end + first, kind[start], mfn, steps.astype(np.int8))
