@@ -4,7 +4,14 @@ import pytest
 
 from xenp2m.errors import InputError
 from xenp2m.frames import GEOMETRY_64
-from xenp2m.model.balloon import BalloonUp, ForeignFrames, balloon_down, balloon_up, is_mapping_valid
+from xenp2m.model.balloon import (
+    BalloonUp,
+    ForeignFrames,
+    balloon_down,
+    balloon_up,
+    driver_of,
+    is_mapping_valid,
+)
 from xenp2m.model.linear import LINEAR_RULES, LinearP2M
 from xenp2m.model.phys_to_machine import PhysToMachine
 from xenp2m.model.rules import RULES
@@ -41,6 +48,23 @@ def test_up_stops_where_a_frame_is_in_use_or_identity(p2m):
     assert balloon_up(p2m, [(600, 1), (5, 2)]) == BalloonUp(1, bug_pfn=5)
     assert balloon_up(p2m, [(1005, 2)]) == BalloonUp(0, bug_pfn=1005)
     assert balloon_up(p2m, [(5, 2)], stops_on_valid=False) == BalloonUp(1)
+
+
+@pytest.mark.parametrize(
+    ("version", "stops", "scratch", "override"),
+    [((2, 6, 39), True, False, True), ((3, 11, 10), True, False, True), ((3, 12, 0), False, True, True),
+     ((3, 19, 8), False, True, True), ((4, 0, 0), False, False, False), ((7, 3, 4), False, False, False)],
+)  # fmt: skip
+def test_the_driver_of_each_release(version, stops, scratch, override):
+    assert driver_of(version) == (stops, scratch, override)
+
+
+def test_a_scratch_page_makes_frames_look_in_use(p2m):
+    """Why the BUG_ON went in 3.12: a frame given back reads as the scratch page's MFN."""
+    assert balloon_down(p2m, [3, 4], scratch_mfn=5009) == 2
+    assert [p2m.get(pfn) for pfn in (3, 4)] == [5009, 5009]
+    assert balloon_up(p2m, [(3, 70)]).bug_pfn == 3
+    assert balloon_up(p2m, [(3, 70)], stops_on_valid=False) == BalloonUp(1)
 
 
 def test_up_fails_without_pages():

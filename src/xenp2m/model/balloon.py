@@ -1,17 +1,20 @@
 """Balloon and foreign frames: what run-time memory management does to a P2M.
 
-Ballooning down gives a frame's page back and stores INVALID; ballooning up takes a page from Xen and
-stores its MFN. Up to 3.17 the driver stops with BUG_ON where a frame it is about to fill reads as
-anything but INVALID: that is how an identity entry that reached too far shows (the thread's fear).
+Ballooning up takes a page from Xen and stores its MFN. Up to 3.11 the driver stops with BUG_ON where
+a frame it is about to fill reads as anything but INVALID: that is how an identity entry that reached
+too far shows (the thread's fear). Ballooning down gives a frame's page back and stores INVALID; from
+3.12 to 3.19 it stores the MFN of a *scratch page* instead, one for all such frames of a processor,
+so that reading them harms nobody. That is why the BUG_ON had to go.
 
 A foreign frame is another domain's page, mapped by grant: its entry carries ``FOREIGN_FRAME_BIT``,
-and the page's own entry is kept aside. The *M2P override* (2.6.38 to 4.0) finds the local frame of
+and the page's own entry is kept aside. The *M2P override* (2.6.38 to 3.19) finds the local frame of
 such an MFN, because Xen's own M2P names the frame of the page's owner.
 
-Source: ``increase_reservation`` and ``decrease_reservation`` in ``drivers/xen/balloon.c`` (the BUG_ON
-read in 2.6.39, 3.6 and 3.10, absent from 6.1; the release between is not settled);
-``set_foreign_p2m_mapping``, ``m2p_add_override``, ``m2p_remove_override``, ``m2p_find_override`` in
-``arch/x86/xen/p2m.c`` (3.18).
+Source: ``increase_reservation`` and ``decrease_reservation`` in ``drivers/xen/balloon.c``: the BUG_ON
+read in 2.6.39, 3.6 and 3.10; scratch pages come with cd9151e26d31 (4 August 2013) and the BUG_ON goes
+with 6a6f6e72eca5 (11 September 2013), both after 3.11 and before 3.12-rc1; scratch pages and the
+override go with 0bb599fd3010 (4.0). ``set_foreign_p2m_mapping``, ``m2p_add_override``,
+``m2p_remove_override``, ``m2p_find_override`` in ``arch/x86/xen/p2m.c`` (3.18).
 """
 
 from __future__ import annotations
@@ -26,10 +29,38 @@ if TYPE_CHECKING:
     from xenp2m.model.linear import LinearP2M
     from xenp2m.model.phys_to_machine import PhysToMachine
 
-__all__ = ["BALLOON_BUG", "BalloonUp", "ForeignFrames", "balloon_down", "balloon_up", "is_mapping_valid"]
+__all__ = [
+    "BALLOON_BUG",
+    "BalloonUp",
+    "Driver",
+    "ForeignFrames",
+    "balloon_down",
+    "balloon_up",
+    "driver_of",
+    "is_mapping_valid",
+]
 
 BALLOON_BUG = "phys_to_machine_mapping_valid"
 """Code of the BUG_ON, named after its condition."""
+
+
+class Driver(NamedTuple):
+    """What differs between releases of the balloon driver.
+
+    Attributes:
+        stops_on_valid: a frame about to be filled must read as INVALID, else BUG (up to 3.11).
+        scratch: a frame given back holds the MFN of a scratch page (3.12 to 3.19), else INVALID.
+        override: foreign frames are entered in the M2P override (up to 3.19).
+    """
+
+    stops_on_valid: bool
+    scratch: bool
+    override: bool
+
+
+def driver_of(version: tuple[int, ...]) -> Driver:
+    """The balloon driver of a Linux version. Sources: see the top of this file."""
+    return Driver(version < (3, 12), (3, 12) <= version < (4, 0), version < (4, 0))
 
 
 class BalloonUp(NamedTuple):
@@ -77,13 +108,23 @@ def balloon_up(
     return BalloonUp(filled)
 
 
-def balloon_down(p2m: PhysToMachine | LinearP2M, pfns: Iterable[int]) -> int:
-    """Give frames back: their entries become INVALID. Returns how many could be stored."""
-    return sum(p2m.store(pfn, p2m.geometry.invalid) for pfn in pfns)
+def balloon_down(p2m: PhysToMachine | LinearP2M, pfns: Iterable[int], scratch_mfn: int | None = None) -> int:
+    """Give frames back.
+
+    Args:
+        p2m: the map, changed in place.
+        pfns: the frames.
+        scratch_mfn: what their entries become, where the driver has a scratch page; None for INVALID.
+
+    Returns:
+        How many could be stored.
+    """
+    word = p2m.geometry.invalid if scratch_mfn is None else scratch_mfn
+    return sum(p2m.store(pfn, word) for pfn in pfns)
 
 
 class ForeignFrames:
-    """Grant mappings of one guest, with the M2P override of 2.6.38 to 4.0.
+    """Grant mappings of one guest, with the M2P override of 2.6.38 to 3.19.
 
     Attributes:
         p2m: the map, changed in place.

@@ -2,11 +2,12 @@
 
 A guest writes PFNs into its page tables; the kernel puts the MFN in their place. The flag bits of the
 P2M entry are stripped, a missing frame gives an empty entry (its PFN is forgotten), and in 2.6.39 to
-3.17 an identity frame marked the entry as I/O, so that reading it back did not look for a PFN.
+3.15 an identity frame marked the entry as I/O, so that reading it back did not look for a PFN.
 
 Source: ``pte_pfn_to_mfn`` in ``arch/x86/xen/mmu.c``: fb38923ead0e (2.6.39) adds the I/O flag (read in
-3.4 and 3.10); 4.x and later strip both bits and set nothing. The flag itself, ``_PAGE_IOMAP``, went in
-3.18 (f955371ca9d3, from memory).
+3.4 and 3.10); 7f2f88224517 no longer sets it, since ``mfn_to_pfn`` knows identity frames by then: the
+last of the eight patches on high MMIO regions of which 3cb83e46d032 (3.16) is another. The flag itself,
+``_PAGE_IOMAP``, is removed by f955371ca9d3 (3.18). Later texts strip both bits and set nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PAGE_PRESENT = 1 << 0
 PAGE_IOMAP = 1 << 10
 """``_PAGE_IOMAP``: the software bit for I/O mappings (bit 10)."""
 
-_MARKING = frozenset({"seed-bit", "2.6.39", "3.6", "3.12", "3.16"})
+_MARKING = frozenset({"seed-bit", "2.6.39", "3.6", "3.12"})
 
 
 def marks_io(rules: str) -> bool:
