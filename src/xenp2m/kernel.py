@@ -121,6 +121,11 @@ class Release:
             low_reserve=0x10000 if version >= Version(5, 13) else 0x1000,
         )
 
+    @property
+    def has_one_region(self) -> bool:
+        """Whether all extra memory is one region behind the map, and the map is not sorted (up to 3.1)."""
+        return self.era in ("g1", "g1-3.0", "g1-3.1")
+
     def vary(self, text: str, where: str = "--variant") -> Release:
         """Set one rule by hand.
 
@@ -152,7 +157,8 @@ class Release:
 
 
 _ERAS = (
-    ((3, 1), "g1"),
+    ((3, 0), "g1"),
+    ((3, 0, 4), "g1-3.0"),
     ((3, 2), "g1-3.1"),
     ((3, 5), "g1b"),
     ((3, 16), "g2"),
@@ -161,14 +167,17 @@ _ERAS = (
     ((4, 3), "g3a"),
     ((1 << 16, 0), "g3"),
 )
-"""Name of each era, and the first version that is no longer in it."""
+"""Name of each era, and the first version that is no longer in it.
+
+3.0.4: Oracle's kernel of September 2011 adds d312ae878b6a to 3.0.3, and trees of late 3.0 stable versions
+have it; which of the first stable versions took it is taken to be the next one."""
 
 _P2M = (((3, 5), "2.6.39"), ((3, 7), "3.6"), ((3, 16), "3.12"), ((3, 18), "3.16"), ((3, 19), "3.18"))
 """Rules of the tree, and the first version that no longer has them."""
 
 
-def _name(edges: tuple[tuple[tuple[int, int], str], ...], version: Version) -> str:
-    return next(name for end, name in edges if version[:2] < end)
+def _name(edges: tuple[tuple[tuple[int, ...], str], ...], version: Version) -> str:
+    return next(name for end, name in edges if version[: len(end)] < end)
 
 
 def _linear(fails: bool, page_end: bool) -> str:

@@ -88,7 +88,7 @@ class _Reasons:
         self._targets = [group[0][0] for group in self._groups]
         self._swaps = [((pfn_down(s.paddr), pfn_down(s.paddr + s.size)), s.entry) for s in layout.swaps]
         # The first eras keep no sorted map of the host: there the layout holds the guest's.
-        unsorted = host.e820 is not None and host.release.era in ("g1", "g1-3.1")
+        unsorted = host.e820 is not None and host.release.has_one_region
         self._entries: list[Entry] = sanitize(host.e820 or ()) if unsorted else layout.host_map
         self._starts = [pfn_down(entry.start) for entry in self._entries]
         self._extra = layout.extra or []

@@ -1,8 +1,9 @@
 """Linux 2.6.39 to 3.1: gaps are given back, and one region of extra memory lies behind everything.
 
 Source: ``xen_memory_setup``, ``xen_return_unused_memory``, ``xen_set_identity``, ``xen_add_extra_mem``
-in ``arch/x86/xen/setup.c``, 2.6.39 (68df0da7f42b). 3.1 also asks for the maximum reservation
-(d312ae878b6a); read in its text, not compared.
+in ``arch/x86/xen/setup.c``, 2.6.39 (68df0da7f42b). Later 3.0 stable versions and 3.1 also ask for the
+maximum reservation (d312ae878b6a), and lift extra memory to 4 GiB in dom0 whatever the word size, and
+in no domU: read in the text of a 3.0 stable tree, not compared. 3.0 to 3.0.3 boot as 2.6.39, not read.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class _Walk:
         self._host = host
         self._mem_end = layout.ini_pages << PAGE_SHIFT
         self._contiguous = host.extra == "contiguous"
-        near = self._contiguous or host.geometry.word == 4
+        is_late = host.release.era == "g1-3.1"
+        lifts = host.is_dom0 if is_late else host.geometry.word == 8
+        near = self._contiguous or not lifts
         self.extra_start = self._mem_end if near else max(_4_GIB, self._mem_end)
         self.extra = 0
         self.table: list[Entry] = []
@@ -115,7 +118,7 @@ def _extra_pages(host: Host, layout: Layout, beyond: int) -> int:
     """Pages of extra memory: base and extra together are at most ten times the base."""
     base = layout.ini_pages
     extra = beyond
-    if host.release.era != "g1" or host.extra == "contiguous":
+    if host.release.era == "g1-3.1" or host.extra == "contiguous":
         extra = min(extra, max(0, maximum_pages(host, layout.limit) - base))
     extra += layout.released
     return max(0, clamp_extra(host, base, base + extra) - base)

@@ -2,7 +2,7 @@
 
 Extra memory is counted and kept in bytes here; from 4.3 on it is in frames. Source:
 ``xen_memory_setup``, ``xen_get_max_pages``, ``xen_add_extra_mem`` in ``arch/x86/xen/setup.c``, read in
-3.1, 3.6 and 3.18; ``MAX_DOMAIN_PAGES`` in ``include/asm/xen/page.h``.
+3.0 (stable), 3.6 and 3.18; ``MAX_DOMAIN_PAGES`` in ``include/asm/xen/page.h``.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def rules_for(host: Host) -> Rules:
 
 def domain_limit(host: Host) -> int:
     """``MAX_DOMAIN_PAGES`` of the kernel, whatever rules it edits by: 3.2 and later share one."""
-    own = "2.6.39" if host.release.era in ("g1", "g1-3.1") else "3.18"
+    own = "2.6.39" if host.release.has_one_region else "3.18"
     return RULES[own].reservation.max_domain_pages(host.geometry)
 
 
@@ -157,6 +157,7 @@ def close_books(layout: Layout, tree: RunTree, end_pfn: int) -> None:
         tree.revector()
     layout.runs, layout.shape, layout.brk_pages = tree.runs(), tree.shape(), tree.brk
     layout.p2m_end = tree.geometry.max_p2m_pfn
+    layout.asked_identity = tree.asked
     layout.shared_max_pfn = end_pfn
 
 

@@ -30,6 +30,7 @@ class Era(NamedTuple):
 
 ERAS = {
     "g1": Era(g1.boot, True),
+    "g1-3.0": Era(g1.boot, False),
     "g1-3.1": Era(g1.boot, False),
     "g1b": Era(g2.boot, False),
     "g2": Era(g2.boot, True),
@@ -40,8 +41,8 @@ ERAS = {
 }
 """Every era by its name in `Release.era`, oldest first.
 
-2.6.39 to 3.0, 3.1, 3.2 to 3.4, 3.5 to 3.15, 3.16 and 3.17, 3.18, 3.19 to 4.2 (composed: the memory setup
-of its time, a later list), and 4.3 to today.
+2.6.39, 3.0 to 3.0.3, 3.0.4 to 3.1, 3.2 to 3.4, 3.5 to 3.15, 3.16 and 3.17, 3.18, 3.19 to 4.2 (composed: the
+memory setup of its time, a later list), and 4.3 to today.
 """
 
 
@@ -55,7 +56,7 @@ def boot(host: Host) -> Layout:
     era, version = host.release.era, str(host.release.version)
     if host.rules is not None and era in ("g3a", "g3"):
         raise InputError(f"--rules {shorten(host.rules)}", "a kernel up to 3.18, which keeps a tree", version)
-    if host.extra != "behind" and era not in ("g1", "g1-3.1"):
+    if host.extra != "behind" and not host.release.has_one_region:
         raise InputError(f"--extra {host.extra}", "a kernel up to 3.1, which has one extra region", version)
     if host.geometry.word == 4 and era == "g3":
         raise InputError("--bits 32", "a kernel before 4.3", version)
