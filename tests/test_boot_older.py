@@ -16,6 +16,7 @@ from xenp2m.boot.run_tree import Frames, RunTree
 from xenp2m.boot.select import ERAS, boot
 from xenp2m.e820 import Entry
 from xenp2m.errors import InputError
+from xenp2m.extents import intersect
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry, Kind
 from xenp2m.host import Host
 from xenp2m.kernel import Release, Version
@@ -80,7 +81,7 @@ def test_every_row_agrees(name):
 
 @pytest.mark.parametrize(
     ("version", "era", "verified"),
-    [("2.6.39", "g1", True), ("3.1", "g1-3.1", False), ("3.2", "g1b", False), ("3.4", "g1b", False),
+    [("2.6.39", "g1", True), ("3.0", "g1-3.0", False), ("3.0.101", "g1-3.1", False), ("3.1", "g1-3.1", False), ("3.2", "g1b", False), ("3.4", "g1b", False),
      ("3.5", "g2", True), ("3.15", "g2", True), ("3.17", "g2-3.16", False), ("3.18", "g2r", True),
      ("3.19", "g3a", False), ("4.2", "g3a", False), ("4.3", "g3", True), ("7.3", "g3", True)],
 )  # fmt: skip
@@ -106,7 +107,35 @@ def thread_host(version="2.6.39", **changes):
 @pytest.mark.parametrize("rules", ["seed", "seed-bit"])
 def test_the_seed_breaks_the_threads_host(rules):
     found = over_reach(boot(thread_host(rules=rules)))
-    assert found == ([(524288, 605184)], 524288, 262144)
+    assert found == ([(524288, 605184)], [], 524288, 262144)
+
+
+@pytest.mark.parametrize(("geometry", "mib"), [(GEOMETRY_32, 1024), (GEOMETRY_64, 4096)], ids=["32", "64"])
+@pytest.mark.parametrize("rules", [None, "seed-bit"])
+def test_extra_memory_over_a_hole_is_told_from_over_reach(geometry, mib, rules):
+    """RAM that is not given leaves no entry behind, so 2.6.39 puts extra memory over the hole before it."""
+    ram = [(1, 3 * 1024), (3 * 1024 + 64, 3500), (6 * 1024 + 1, 8 * 1024)]
+    ram = ram if mib == 4096 else [(1, 1500), (1501, 3000)]
+    entries = (Entry(0, 0x9F000, 1), *(Entry(low * MIB, high * MIB, 1) for low, high in ram))
+    host = Host(release=Release.of(Version(2, 6, 39)), nr_pages=1 << 18, e820=entries, geometry=geometry)
+    found = over_reach(boot(replace(host, rules=rules)))
+    hole = [(4096 << 8, 6145 << 8)] if mib == 4096 else [(1500 << 8, 1501 << 8)]
+    hole = intersect(hole, boot(host).extra)
+    assert found.asked == hole
+    assert bool(found.identity) == (rules is not None)
+    assert found.bug_pfn == min(start for start, _ in [*found.identity, *found.asked])
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_where_late_3_0_and_3_1_put_extra_memory(bits):
+    """Dom0 lifts it to 4 GiB on 32 bits too, and a domU never."""
+    geometry = GEOMETRY_32 if bits == 32 else GEOMETRY_64
+    entries = (Entry(0, 2048 * MIB, 1),)
+    host = Host(release=Release.of(Version(2, 6, 39)), nr_pages=1 << 18, e820=entries, geometry=geometry)
+    late = replace(host, release=Release.of(Version(3, 1)))
+    starts = [boot(replace(h, dom=dom)).extra[0][0] for h in (host, late) for dom in ("dom0", "domU")]
+    old = 1 << 18 if bits == 32 else 1 << 20
+    assert starts == [old, old, 1 << 20, 1 << 18]
 
 
 @pytest.mark.parametrize("rules", [name for name in RULES if name not in ("seed", "seed-bit")])

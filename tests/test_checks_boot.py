@@ -41,6 +41,9 @@ THREAD = {"e820": (*PC[:3], Entry(0x100000, 2364 * MIB, RAM), Entry(2364 * MIB, 
           "nr_pages": 1024 * MIB >> 12, "max_res": 2364 * MIB >> 12, "extra": "contiguous"}  # fmt: skip
 FAR = (*PC, Entry(0xFD00000000, 0x10000000000, RESERVED))
 
+SPLIT_RAM = (Entry(0, 0x9F000, RAM), Entry(0x100000, 0x60000000, RAM), Entry(0x80000000, 0xC0000000, RAM))
+"""RAM behind a hole: a 32-bit 2.6.39 with 1 GiB puts extra memory over the hole."""
+
 CASES = [
     # code, a host that has the finding, its neighbour that does not
     ("frames-remapped", pc(), pc(e820=None, dom="domU")),
@@ -68,6 +71,7 @@ CASES = [
     ("extra-beyond-tree", pc("2.6.39", e820=(*PC, Entry(0xFD00000000, 1 << 40, RESERVED))), pc("2.6.39")),
     ("extra-contiguous", pc("2.6.39", extra="contiguous"), pc("2.6.39")),
     ("identity-over-extra", pc("2.6.39", **THREAD, rules="seed"), pc("2.6.39", **THREAD)),
+    ("extra-over-hole", pc("2.6.39", e820=SPLIT_RAM, geometry=GEOMETRY_32), pc("3.2", e820=SPLIT_RAM, geometry=GEOMETRY_32)),
     ("brk-exceeded", pc("2.6.39", e820=FAR, geometry=GEOMETRY_32), pc("3.18", e820=FAR, geometry=GEOMETRY_32)),
     ("max-below-allocation", pc(max_res=0x3FFFF), pc(max_res=0x40000)),
     ("frames-lost", pc(e820=SMALL, nr_pages=0x40001), pc(e820=SMALL)),

@@ -119,6 +119,7 @@ class Layout:
         p2m_end: end of `runs` where the P2M is a tree: the whole PFN space.
         shape: the tree's pages, in the form of the vectors' ``struct``.
         brk_pages: pages the tree took with ``extend_brk``.
+        asked_identity: what the boot asked a tree to mark as identity, PFN ranges.
         bug: where the kernel stops, if it does.
     """
 
@@ -150,6 +151,7 @@ class Layout:
     p2m_end: int | None = None
     shape: list[list[Any]] | None = None
     brk_pages: int | None = None
+    asked_identity: list[Range] = field(default_factory=list)
     bug: Bug | None = None
 
     @property

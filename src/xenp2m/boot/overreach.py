@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from xenp2m.extents import intersect
+from xenp2m.extents import intersect, subtract, union
 from xenp2m.frames import Kind
 
 if TYPE_CHECKING:
@@ -15,16 +15,18 @@ __all__ = ["OverReach", "over_reach"]
 
 
 class OverReach(NamedTuple):
-    """Frames of extra memory that do not read as missing.
+    """Frames of extra memory that read as identity, PFN ranges.
 
     Attributes:
-        identity: those that read as identity, PFN ranges.
-        bug_pfn: first one the balloon comes to, and stops at with
-            BUG_ON(phys_to_machine_mapping_valid) in kernels up to 3.17.
+        identity: those that nobody asked for: a swap of a whole page reached over them.
+        asked: those that the boot asked for: extra memory was placed over a hole of the map.
+        bug_pfn: first one of either sort the balloon comes to, and stops at with
+            BUG_ON(phys_to_machine_mapping_valid) in kernels up to 3.11.
         filled: pages it has filled by then.
     """
 
     identity: list[Range]
+    asked: list[Range]
     bug_pfn: int
     filled: int
 
@@ -43,6 +45,8 @@ def over_reach(layout: Layout) -> OverReach | None:
     for start, end in layout.extra:
         inside = [s for s, e in wrong if start <= s < end]
         if inside:
-            return OverReach(wrong, inside[0], filled + inside[0] - start)
+            asked = union(layout.asked_identity)
+            own, wished = subtract(wrong, asked), intersect(wrong, asked)
+            return OverReach(own, wished, inside[0], filled + inside[0] - start)
         filled += end - start
     return None

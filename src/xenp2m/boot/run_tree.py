@@ -61,6 +61,7 @@ class RunTree:
         mids: kind of the mid page behind every top entry.
         words: what every frame reads as.
         brk: 4 KiB pages taken with ``extend_brk``.
+        asked: ranges that identity was asked for and not refused, in order.
     """
 
     def __init__(self, rules: Rules, geometry: Geometry) -> None:
@@ -72,6 +73,7 @@ class RunTree:
         self.mids: RangeMap[str] = RangeMap(entries, self._void)
         self.words: RangeMap[Frames] = RangeMap(entries**3, IDENTITY if rules.void_identity else MISSING)
         self.brk = (5 if rules.mid_identity else 4) + (0 if rules.late_mfn_tree else MFN_TREE_PAGES)
+        self.asked: list[Range] = []
         self._last_leaf = -(-rules.reservation.max_domain_pages(geometry) // entries)
 
     def graft(self, pages: int, frames: Frames) -> None:
@@ -128,6 +130,7 @@ class RunTree:
             end = min(end, last)
         if start >= last or start > end or (self.rules.edges is not Edges.SPLIT and end >= last):
             return
+        self.asked.append((start, end))
         self._prepare(start, end)
         self._sweep(start, end)
 

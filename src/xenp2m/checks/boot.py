@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.boot.conflicts import builder_objects
-from xenp2m.boot.overreach import over_reach
+from xenp2m.checks.older import beyond_tree, brk_exceeded, over_reached, premise
 from xenp2m.checks.stories import STORIES
 from xenp2m.e820 import RAM, has_whole_page, type_name
 from xenp2m.extents import subtract
 from xenp2m.findings import Finding, Outcome
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, counted, page_up, pfn_down, pfn_up
-from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,12 +40,6 @@ def outcome_of(findings: list[Finding]) -> Outcome:
 
 def _mib(pages: int) -> str:
     return f"{pages / 256:,.1f} MiB"
-
-
-def _pfns(ranges: list[Range]) -> str:
-    """PFN ranges, the first three of many."""
-    text = ", ".join(f"PFNs {start:#x} - {end:#x} ({start}, {end})" for start, end in ranges[:3])
-    return text + (" and more" if len(ranges) > 3 else "")
 
 
 def _span(start: int, end: int) -> str:
@@ -311,55 +304,8 @@ def _conflict(host: Host, layout: Layout, text: str) -> Iterator[Finding]:
     )
 
 
-def _over_reach(host: Host, layout: Layout) -> Iterator[Finding]:
-    found = over_reach(layout)
-    if found is not None:
-        pages = sum(end - start for start, end in found.identity)
-        yield Finding(
-            STORIES["identity-over-extra"],
-            f"{counted(pages)} of extra memory are identity: {_pfns(found.identity)}",
-            f"the balloon stops dom0 with a BUG at PFN {found.bug_pfn:#x}, after {_mib(found.filled)}",
-            tuple(found.identity[:_SHOWN_PFNS]),
-            Outcome.CRASHES,
-        )
-
-
-def _premise(host: Host, layout: Layout) -> Iterator[Finding]:
-    if host.extra == "contiguous":
-        start, end = (layout.extra or [(host.nr_pages, host.nr_pages)])[0]
-        what = f"extra memory at {_pfns([(start, end)])}, right behind the allocation"
-        yield Finding(STORIES["extra-contiguous"], what, _PREMISE, ((start, end),))
-
-
-_PREMISE = (
-    "the premise of the thread; since 2.6.37 extra memory lies behind the whole map, so this very BUG"
-    " needs a region that begins inside the last GiB with identity in it, as in a map ending at 0xfec01000;"
-    " from 3.2 on extra memory lies in RAM entries again, where the premise would hold"
-)
-
-
-def _beyond(host: Host, layout: Layout) -> Iterator[Finding]:
-    end = layout.p2m_end
-    outside = [(max(s, end), e) for s, e in layout.extra or () if e > end] if end is not None else []
-    if outside:
-        pages = sum(e - s for s, e in outside)
-        what = (
-            f"{counted(pages)} ({_mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
-        )
-        yield Finding(STORIES["extra-beyond-tree"], what, pfns=tuple(outside[:_SHOWN_PFNS]))
-
-
-def _brk(host: Host, layout: Layout) -> Iterator[Finding]:
-    if layout.brk_pages is None:
-        return
-    reserved = RULES[host.release.p2m].reservation.pages(host.geometry)
-    if layout.brk_pages > reserved:
-        what = f"{layout.brk_pages:,} pages from extend_brk, {reserved:,} reserved"
-        yield Finding(STORIES["brk-exceeded"], what, "a BUG in extend_brk unless others left room")
-
-
 _CHECKS: tuple[Callable[[Host, Layout], Iterator[Finding]], ...] = (
-    _too_small, _bug, _over_reach, _subpage, _overflow, _unaligned, _mem,
+    _too_small, _bug, over_reached, _subpage, _overflow, _unaligned, _mem,
     _released, _max_below, _lost, _capped, _regions, _swapped, _relocated,
-    _remapped, _ibft, _leftover, _brk, _premise, _beyond,
+    _remapped, _ibft, _leftover, brk_exceeded, premise, beyond_tree,
 )  # fmt: skip

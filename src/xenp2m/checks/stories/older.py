@@ -14,12 +14,25 @@ OLDER = (
         "Identity reaches into memory that the balloon fills",
         """Frames of extra memory read as identity, as if devices were there: an identity range was rounded
         out to a whole page of the P2M tree, 1 GiB or 2 MiB (4 GiB or 4 MiB on 32 bits). When the balloon
-        comes to the first of them the kernel stops with BUG_ON(phys_to_machine_mapping_valid(pfn)). With
+        comes to the first of them kernels up to 3.11 stop with BUG_ON(phys_to_machine_mapping_valid(pfn));
+        later ones store the new page where nobody reads it, and use the device's frame as memory. With
         extra memory behind the whole map, as 2.6.37 and later place it, this takes a map that ends inside
         a GiB; with memory right behind the allocation it takes any hole that does not begin on a
         boundary. The series was changed before it landed: pages are made for the edges of each range.""",
         "Let max in dom0_mem= end before the GiB in which the hole begins, or use a kernel as it landed.",
         "set_phys_to_machine of the series of 30 December 2010; mended as f4cec35b0d4b, 2.6.39",
+    ),
+    story(
+        "extra-over-hole",
+        Severity.ERROR,
+        "Extra memory lies over a hole of the map",
+        """Kernels up to 3.1 put extra memory behind the allocation and behind every entry that stays in the
+        guest's map. RAM that the guest does not get is no such entry: where such RAM follows a hole, extra
+        memory begins before the hole and reaches over it, and the hole is marked as identity afterwards.
+        32-bit kernels do it below 4 GiB, 64-bit ones from 4 GiB on. When the balloon comes to the hole the
+        kernel stops with BUG_ON(phys_to_machine_mapping_valid(pfn)).""",
+        "Do not balloon dom0 up that far (let max in dom0_mem= end before the hole), or use 3.2 or later.",
+        "xen_memory_setup, xen_set_identity, arch/x86/xen/setup.c, 2.6.39 to 3.1",
     ),
     story(
         "extra-beyond-tree",
@@ -45,13 +58,14 @@ OLDER = (
     ),
     story(
         "brk-exceeded",
-        Severity.WARNING,
+        Severity.ERROR,
         "The P2M tree needs more early pages than were set aside",
         """The pages of the tree come out of an area whose size was fixed when the kernel was built. This
         boot takes more of them than p2m.c reserves; once what others reserved and do not use is gone,
         extend_brk stops the kernel with a BUG. A 32-bit kernel with a map that reaches far up is the
         common case.""",
-        "Use a 64-bit kernel, or 3.16 and later, which share one page for every GiB of identity.",
+        """Use 3.16 or later, which share one page for all identity of a mid page; on 32 bits a 64-bit kernel
+        helps as well, because its tree ends at 512 GiB. A map of fewer holes needs less.""",
         "RESERVE_BRK in arch/x86/xen/p2m.c, 2.6.39 to 3.18",
     ),
 )
