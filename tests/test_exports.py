@@ -16,7 +16,14 @@ NAMES = [
     for path in sorted(SRC.rglob("*.py"))
     if path.name != "__main__.py"
 ]
-PACKAGES = {"xenp2m.boot", "xenp2m.checks", "xenp2m.model", "xenp2m.sources", "xenp2m.views"}
+PACKAGES = {
+    "xenp2m.boot",
+    "xenp2m.checks",
+    "xenp2m.model",
+    "xenp2m.sources",
+    "xenp2m.views",
+    "xenp2m.views.plots",
+}
 """Packages that only hold modules."""
 
 

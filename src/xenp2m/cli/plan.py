@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from xenp2m.cli.pictures import Drawing, plot_options
 from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.errors import InputError
@@ -24,7 +25,14 @@ __all__ = ["command"]
 @host_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--verbose", "-v", is_flag=True, help="Every row, and the guest's E820.")
-def command(inputs: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) -> int:  # noqa: ANN401
+@plot_options
+def command(
+    inputs: tuple[str, ...],
+    as_json: bool,
+    verbose: bool,
+    drawing: Drawing | None,
+    **said: Any,  # noqa: ANN401
+) -> int:
     """Tell what the boot of a PV host will do with its memory, and how it ends.
 
     INPUTS are pasted logs (xl dmesg and dom0's console, in one file or two), memory maps in any
@@ -32,8 +40,10 @@ def command(inputs: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) 
     Without any, the plan of a bundled real host is shown.
     """
     status = 0
+    drawn: list[Plan] = []
     for index, item in enumerate(read_hosts(inputs, options_of(said))):
         plan, item = _planned(item)
+        drawn += [plan] if plan is not None else []
         if as_json:
             _print_json(item, plan)
         else:
@@ -41,7 +51,17 @@ def command(inputs: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) 
                 click.echo()
             _print_text(item, plan, verbose)
         status = max(status, _status(plan))
+    if drawing is not None:
+        _draw(drawn, drawing)
     return status
+
+
+def _draw(plans: list[Plan], drawing: Drawing) -> None:
+    from xenp2m.views.plots.sheet import plan_figure
+
+    if len(plans) != 1:
+        raise InputError("--plot", "one host", f"{len(plans)} of them")
+    drawing.write(plan_figure(plans[0], drawing.picture))
 
 
 def _planned(item: Item) -> tuple[Plan | None, Item]:

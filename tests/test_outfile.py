@@ -1,0 +1,69 @@
+"""Files come whole or not at all."""
+
+import os
+
+import pytest
+
+from xenp2m import InputError
+from xenp2m.cli import main
+from xenp2m.cli.outfile import write_file
+
+
+def test_nothing_is_replaced_by_accident(tmp_path):
+    target = tmp_path / "map.svg"
+    write_file(str(target), b"one")
+    with pytest.raises(InputError, match="--force"):
+        write_file(str(target), b"two")
+    assert target.read_bytes() == b"one"
+    write_file(str(target), b"two", force=True)
+    assert target.read_bytes() == b"two"
+    assert [path.name for path in tmp_path.iterdir()] == ["map.svg"]
+
+
+def test_a_file_may_be_read_as_any_other(tmp_path):
+    (tmp_path / "other").touch()
+    write_file(str(tmp_path / "new"), b"")
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["", "missing/map.svg", "a\0b", "x" * 300])
+def test_a_place_that_cannot_be_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError):
+        write_file(name, b"", force=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(InputError, match="a directory"):
+        write_file(str(tmp_path), b"", force=True)
+
+
+def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "map.svg"
+    target.write_bytes(b"old")
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space"):
+        write_file(str(target), b"new", force=True)
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["map.svg"]
+
+
+def test_plot_from_the_command(tmp_path, capsys):
+    def run(*words):
+        with pytest.raises(SystemExit) as stop:
+            main(["plan", *map(str, words)])
+        return stop.value.code, capsys.readouterr().err
+
+    target = tmp_path / "map.png"
+    assert run("--plot", target, "--picture", "e820") == (0, "")
+    assert target.read_bytes().startswith(b"\x89PNG")
+    status, err = run("--plot", target)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--force" in err
+    assert run("--plot", target, "--picture", "extents", "--force") == (0, "")
+    assert run("--plot", tmp_path / "map.gif")[0] == 2
