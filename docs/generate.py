@@ -44,13 +44,15 @@ def generated(text: str) -> str:
 
 def catalogue() -> str:
     """``docs/findings.md``."""
-    parts = ["# Findings\n", "Written by `make docs` from the catalogue in `src/xenp2m/checks/stories.py`.\n"]
+    parts = ["# Findings\n", "Written by `make docs` from the catalogue in `src/xenp2m/checks/stories/`.\n"]
     for severity in sorted(Severity, reverse=True):
         parts.append(f"## {str(severity).capitalize()}s\n")
         for story in STORIES.values():
             if story.severity is severity:
                 parts.append(f"### {story.code}\n\n**{story.title}.** {story.story}\n")
-                parts.append(f"What to do: {story.fix}\n\nSource: {story.source}.\n")
+                facts = [("When", story.trigger), ("What to do", story.fix.rstrip("."))]
+                facts += [("Mended", story.fixed), ("Source", story.source)]
+                parts += [f"{name}: {text}.\n" for name, text in facts if text]
     return "\n".join(parts)
 
 

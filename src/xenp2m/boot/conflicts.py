@@ -25,6 +25,7 @@ __all__ = [
     "builder_objects",
     "check_image",
     "find_free_area",
+    "movable_objects",
     "p2m_area_frames",
     "relocate",
     "resolve_nvs",
@@ -46,6 +47,17 @@ def builder_objects(host: Host) -> list[tuple[str, Range]]:
         objects.append(("xen_start_info", (host.start_info, host.start_info + START_INFO_SIZE)))
     if host.pt is not None:
         objects.append(("page table", host.pt))
+    return objects
+
+
+def movable_objects(host: Host) -> list[tuple[str, Range]]:
+    """The builder's P2M list and the ramdisk, which 4.3 and later can move, as byte ranges."""
+    objects: list[tuple[str, Range]] = []
+    if host.p2m_frames is not None:
+        first, count = host.p2m_frames
+        objects.append(("P2M list", (first << PAGE_SHIFT, (first + count) << PAGE_SHIFT)))
+    if host.initrd is not None:
+        objects.append(("ramdisk", host.initrd))
     return objects
 
 

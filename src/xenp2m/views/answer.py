@@ -65,6 +65,7 @@ def finding_object(finding: Finding) -> dict[str, Any]:
     return {
         "code": finding.code,
         "severity": str(finding.severity),
+        "about": finding.story.about,
         "what": finding.what,
         "why": finding.why or finding.story.title,
         "fix": finding.story.fix,

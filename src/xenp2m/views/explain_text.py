@@ -73,7 +73,9 @@ def story_lines(story: Story, width: int, paint: Paint = plain) -> Iterator[str]
     yield ""
     yield wrapped(story.story, width)
     yield ""
-    yield from rows([("what to do", story.fix), ("source", story.source)], frozenset(), width)
+    facts = [("when", story.trigger), ("what to do", story.fix), ("mended", story.fixed)]
+    facts = [(name, text) for name, text in facts if text]
+    yield from rows([*facts, ("source", story.source)], frozenset(), width)
 
 
 def story_object(story: Story) -> dict[str, Any]:
@@ -85,6 +87,9 @@ def story_object(story: Story) -> dict[str, Any]:
         "title": story.title,
         "story": story.story,
         "fix": story.fix,
+        "trigger": story.trigger,
+        "fixed": story.fixed,
+        "about": story.about,
         "source": story.source,
     }
 

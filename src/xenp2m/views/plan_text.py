@@ -128,12 +128,17 @@ def _assumed(plan: Plan, width: int) -> Iterator[str]:
 
 
 def _findings(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[str]:
-    rest = [f for f in plan.findings if f.severity is not Severity.ERROR]
-    if not plan.findings:
+    own = [f for f in plan.findings if f.story.about == "kernel"]
+    rest = [f for f in plan.findings if f.severity is not Severity.ERROR and f not in own]
+    if len(own) == len(plan.findings):
         yield " findings: none"
-    for finding in rest:
+    for finding in (*rest, *own) if verbose else rest:
         yield from _finding(finding, width, paint, fix=verbose or finding.severity is Severity.WARNING)
-    if plan.findings:
+    if own and not verbose:
+        kernel = f"Linux {plan.host.release.version}"
+        text = f"{plural(len(own), 'note')} on {kernel} itself, on any host: --verbose"
+        yield paint(wrapped(text, width), "dim")
+    if len(own) < len(plan.findings):
         yield paint(wrapped("xenp2m explain CODE tells the story of a finding", width), "dim")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.checks.stories.boot import BOOT
+from xenp2m.checks.stories.faults import FAULTS
+from xenp2m.checks.stories.frames import FRAMES
 from xenp2m.checks.stories.older import OLDER
 
 if TYPE_CHECKING:
@@ -12,4 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["STORIES"]
 
-STORIES: dict[str, Story] = {story.code: story for story in (*BOOT, *OLDER)}
+STORIES: dict[str, Story] = {story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS)}

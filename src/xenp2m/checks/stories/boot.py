@@ -19,6 +19,7 @@ _NOTES = (
         reaches further up.""",
         "Nothing to do.",
         f"xen_set_identity_and_remap, {SETUP}, 3.18 (4fbb67e3c87b), counted into the maximum since 4.3",
+        trigger="a hole of the map below the initial allocation, 3.18 and later",
     ),
     story(
         "ibft-window",
@@ -29,6 +30,7 @@ _NOTES = (
         in the log is 128 and no longer 97.""",
         "Nothing to do.",
         f"xen_memory_setup, {SETUP}, 6.5 (9338c2233b97)",
+        trigger="dom0 of a kernel with CONFIG_ISCSI_IBFT_FIND, 6.5 and later",
     ),
     story(
         "ram-not-given",
@@ -38,6 +40,7 @@ _NOTES = (
         devices were there, and other domains own the frames.""",
         "Nothing to do. A larger max in dom0_mem= raises the bound.",
         f"xen_memory_setup, {SETUP}, 4.3 (f5775e0b6116)",
+        trigger="RAM of the host above what dom0 may have",
     ),
     story(
         "leftover-unusable",
@@ -47,6 +50,8 @@ _NOTES = (
         It is not bad memory: it belongs to other domains.""",
         "Nothing to do.",
         f"xen_memory_setup, {SETUP}, to 4.2; 4.15 (b3cf8528bb21), reverted in 4.20, 4.19.10 (123664101aa2)",
+        trigger="RAM of the host above what dom0 may have, in kernels that keep it in the map",
+        fixed="4.20 and 4.19.10 (123664101aa2)",
     ),
     story(
         "p2m-relocated",
@@ -56,6 +61,7 @@ _NOTES = (
         to the first free area that is large enough and frees the old place.""",
         "Nothing to do.",
         f"xen_relocate_p2m, {SETUP} and mmu_pv.c, 4.3",
+        trigger="the builder's list is not inside one RAM entry",
     ),
     story(
         "initrd-relocated",
@@ -65,6 +71,7 @@ _NOTES = (
         first free area that is large enough; the log says "initrd moved from".""",
         "Nothing to do.",
         f"xen_memory_setup, {SETUP}, 4.3",
+        trigger="the ramdisk is not inside one RAM entry",
     ),
     story(
         "nvs-swapped",
@@ -76,6 +83,7 @@ _NOTES = (
         RAM page(s)".""",
         "Nothing to do.",
         f"xen_e820_swap_entry_with_ram, {SETUP}, 6.12 (be35d91c8880), stable 6.11.2, 6.10.13, 6.6.54",
+        trigger="an ACPI NVS entry under the kernel, its start info or page tables, and RAM to swap with",
     ),
     story(
         "extra-capped",
@@ -85,6 +93,7 @@ _NOTES = (
         Linux takes no more than ten times that as extra memory, whatever max says.""",
         "Raise the initial allocation or lower max in dom0_mem=.",
         f"EXTRA_MEM_RATIO, {SETUP}, 3.5 to 7.x",
+        trigger="max, and the RAM for it, exceed eleven times the initial allocation",
     ),
 )
 
@@ -97,6 +106,8 @@ _WARNINGS = (
         released. dom0 starts with less than dom0_mem= says and cannot balloon back up.""",
         "Give dom0 less than the host's RAM, or leave dom0_mem= unset only on hosts whose map allows it.",
         f"xen_set_identity_and_release_chunk, {SETUP}, 4.3 to 7.x",
+        trigger="a hole below the initial allocation, and no RAM above it left to move its frames to",
+        fixed="not fixed: there is no other place",
     ),
     story(
         "max-below-allocation",
@@ -107,6 +118,8 @@ _WARNINGS = (
         itself: it cuts the allocation to max.""",
         "Give max in dom0_mem= at least the size dom0 starts with.",
         f"xen_memory_setup, {SETUP}, 4.3 to 7.x; dom0_compute_nr_pages in Xen",
+        trigger="the maximum reservation is smaller than the initial allocation",
+        fixed="not fixed",
     ),
     story(
         "frames-lost",
@@ -116,6 +129,8 @@ _WARNINGS = (
         identity without giving the frames back, so dom0 owns them and cannot reach them.""",
         "Give the domain no more memory than its map has room for.",
         f"xen_memory_setup, {SETUP}, 4.3 to 7.x",
+        trigger="the initial allocation reaches beyond the last entry of the map",
+        fixed="not fixed",
     ),
     story(
         "extra-regions-full",
@@ -125,6 +140,8 @@ _WARNINGS = (
         map without frames and without anyone who would ever fill them: touching them is a fault.""",
         "Lower max in dom0_mem= so that fewer RAM entries are needed.",
         f"xen_add_extra_mem, {SETUP}, 3.2 to 7.x",
+        trigger="extra memory is spread over more than 128 RAM entries",
+        fixed="not fixed",
     ),
     story(
         "nvs-offset-fault",
@@ -135,6 +152,8 @@ _WARNINGS = (
         contents. ACPI writes to a page of ordinary RAM and misses the end of its own data.""",
         "Use a kernel with the fix: 6.6.142, 6.12.92, 6.18.34, 7.0.11, 7.1 or later.",
         f"xen_e820_swap_entry_with_ram, {SETUP}; mended by 28e03f78e69c (7.1)",
+        trigger="a swapped ACPI NVS entry that does not start on a page boundary",
+        fixed="7.1 (28e03f78e69c), stable 6.6.142, 6.12.92, 6.18.34, 7.0.11",
     ),
     story(
         "extra-page-stray",
@@ -145,6 +164,8 @@ _WARNINGS = (
         RAM entry is lost, and the page becomes a region of its own in the next RAM entry.""",
         "Change max in dom0_mem= so that extra memory ends in another RAM entry.",
         f"xen_memory_setup, {SETUP}, 4.3 to 7.3, not fixed",
+        trigger="extra memory ends in a small RAM entry that does not start on a page boundary",
+        fixed="not fixed",
     ),
 )
 
@@ -161,6 +182,8 @@ _ERRORS = (
         RAM above dom0_mem= to swap with. Otherwise a kernel built for another load address
         (CONFIG_PHYSICAL_START), or firmware settings that move the range.""",
         f"xen_is_e820_reserved, {SETUP}, 4.3; xen_chk_is_e820_usable, 6.12",
+        trigger="the kernel, its start info (from 6.12 on) or its page tables are not inside one RAM entry",
+        fixed="for ACPI NVS: 6.12 (be35d91c8880), stable 6.11.2, 6.10.13, 6.6.54; other types: not fixed",
     ),
     story(
         "allocation-too-small",
@@ -171,6 +194,8 @@ _ERRORS = (
         enough RAM for domain 0 allocation". A dom0_mem= value without a unit is in KiB.""",
         "Raise dom0_mem=, and give it a unit.",
         "dom0_construct_pv in xen/arch/x86/pv/dom0_build.c, 4.11 to 4.20",
+        trigger="an object of the builder ends above the initial allocation",
+        fixed="not a fault of the kernel",
     ),
     story(
         "no-free-area",
@@ -180,6 +205,8 @@ _ERRORS = (
         initial allocation is large enough for it.""",
         "Raise dom0_mem=, or use a smaller ramdisk.",
         f"xen_find_free_area, {SETUP}, 4.3 to 7.x",
+        trigger="the list or the ramdisk has to move, and no RAM entry holds it",
+        fixed="not fixed",
     ),
     story(
         "nvs-no-room",
@@ -190,6 +217,8 @@ _ERRORS = (
         moved.""",
         "Lower dom0_mem= so that RAM above it is free, by at least the size of the range.",
         f"xen_e820_swap_entry_with_ram, {SETUP}, 6.12 to 7.x",
+        trigger="an ACPI NVS entry under the kernel, and no RAM entry with as much room above the allocation",
+        fixed="not fixed",
     ),
     story(
         "nvs-unaligned",
@@ -199,6 +228,8 @@ _ERRORS = (
         insists on whole pages with a BUG. It dies without a word.""",
         "Lower dom0_mem= or change firmware settings so that another RAM entry comes first.",
         "xen_add_remap_nonram, arch/x86/xen/mmu_pv.c, 6.12 to 7.x, not fixed",
+        trigger="the RAM entry that would take the NVS range does not end on a page boundary",
+        fixed="not fixed",
     ),
     story(
         "nvs-beyond-p2m",
@@ -208,6 +239,8 @@ _ERRORS = (
         RAM that took the NVS range lies above that, and entering its frames fails with a panic.""",
         "Raise max in dom0_mem=, or use a kernel with CONFIG_XEN_MEMORY_HOTPLUG_LIMIT.",
         "xen_do_remap_nonram, arch/x86/xen/mmu_pv.c, 6.12 to 7.x",
+        trigger="the RAM that took the NVS range lies above the list, in a kernel without memory hotplug",
+        fixed="not fixed",
     ),
     story(
         "map-overflow",
@@ -221,6 +254,8 @@ _ERRORS = (
         """Change max in dom0_mem= so that extra memory ends before or after that RAM entry, or let the
         firmware or the boot loader (GRUB's cutmem) cut the entry at a page boundary.""",
         f"xen_memory_setup, {SETUP}, 4.3 to 7.3, not fixed",
+        trigger="extra memory ends in a large RAM entry that does not start on a page boundary",
+        fixed="not fixed",
     ),
     story(
         "extra-too-small",
@@ -230,6 +265,8 @@ _ERRORS = (
         smaller than their number the kernel stops with a BUG in xen_remap_memory.""",
         "Give max in dom0_mem= some megabytes more than the initial allocation, or change it by some pages.",
         f"xen_del_extra_mem, {SETUP}, 4.3 to 7.x",
+        trigger="the extra region that takes the moved frames is smaller than their number",
+        fixed="not fixed",
     ),
     story(
         "remap-beyond-p2m",
@@ -239,6 +276,8 @@ _ERRORS = (
         a BUG.""",
         "Lower dom0_mem=, or use a kernel with memory hotplug.",
         "xen_remap_memory and xen_update_mem_tables, 4.3 to 7.x",
+        trigger="a frame moves to a PFN above the end of the list",
+        fixed="not fixed; 4.3 (5097cdf6cef1) makes it rare",
     ),
     story(
         "ram-without-page",
@@ -250,6 +289,8 @@ _ERRORS = (
         xen_remap_memory below.""",
         """Hide the entry: a firmware setting, or GRUB's cutmem over its page.""",
         f"xen_align_and_add_e820_region, {SETUP}, 2.6.39 to 7.3, not fixed",
+        trigger="a RAM entry inside one page, or across less than one",
+        fixed="not fixed",
     ),
     story(
         "relocation-unaligned",
@@ -260,6 +301,8 @@ _ERRORS = (
         a word; a ramdisk alone ends in "invalid magic" and a panic.""",
         "Raise dom0_mem= so that a RAM entry that starts on a page boundary comes first, or move the range.",
         f"xen_find_free_area, {SETUP}, 4.3 to 7.3, not fixed",
+        trigger="the RAM entry that takes the list or the ramdisk does not start on a page boundary",
+        fixed="not fixed",
     ),
     story(
         "mem-below-allocation",
@@ -269,6 +312,8 @@ _ERRORS = (
         allocation, in what was cut off. The kernel stops with a BUG in xen_remap_memory.""",
         "Remove mem= from dom0's command line: dom0_mem= with a max already limits it.",
         f"xen_remap_memory, {SETUP}, 4.3 to 7.x, not fixed",
+        trigger="mem= ends below the PFNs that frames from holes move to",
+        fixed="not fixed",
     ),
 )
 
