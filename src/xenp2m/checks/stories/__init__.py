@@ -8,10 +8,13 @@ from xenp2m.checks.stories.boot import BOOT
 from xenp2m.checks.stories.faults import FAULTS
 from xenp2m.checks.stories.frames import FRAMES
 from xenp2m.checks.stories.older import OLDER
+from xenp2m.checks.stories.stream import STREAM
 
 if TYPE_CHECKING:
     from xenp2m.findings import Story
 
 __all__ = ["STORIES"]
 
-STORIES: dict[str, Story] = {story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS)}
+STORIES: dict[str, Story] = {
+    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM)
+}

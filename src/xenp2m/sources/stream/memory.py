@@ -1,0 +1,61 @@
+"""The guest's memory in a stream: read from the file when asked for, or the few pages kept of a pipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xenp2m.frames import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xenp2m.sources.binary import Binary
+    from xenp2m.sources.stream.index import PageIndex
+
+__all__ = ["FileMemory", "KeptMemory"]
+
+
+class FileMemory:
+    """Pages by PFN out of a stream in a file; the file stays open as long as this lives."""
+
+    def __init__(self, binary: Binary, index: PageIndex) -> None:
+        """Serve the pages that `index` places in `binary`."""
+        self._binary = binary
+        with_page = index.places >= 0
+        self._pfns = index.pfns[with_page]
+        self._places = index.places[with_page]
+
+    def page(self, pfn: int) -> bytes | None:
+        """The 4096 bytes of `pfn` as its last record has them, None where it has none.
+
+        Raises:
+            InputError: the file shrank.
+        """
+        if not 0 <= pfn < 1 << 52:
+            return None
+        slot = int(np.searchsorted(self._pfns, np.uint64(pfn)))
+        if slot == self._pfns.size or int(self._pfns[slot]) != pfn:
+            return None
+        return self._binary.read(int(self._places[slot]), PAGE_SIZE, f"the page of PFN {pfn:#x}")
+
+    def pfns(self) -> NDArray[np.uint64]:
+        """Every PFN with a page, ascending."""
+        return self._pfns
+
+
+class KeptMemory:
+    """The pages that were kept while a pipe passed: the P2M's own, and page tables."""
+
+    def __init__(self, pages: dict[int, bytes]) -> None:
+        """Serve `pages` by PFN."""
+        self._pages = pages
+
+    def page(self, pfn: int) -> bytes | None:
+        """The 4096 bytes of `pfn`, None where they were not kept."""
+        return self._pages.get(pfn)
+
+    def pfns(self) -> NDArray[np.uint64]:
+        """Every PFN with a page that was kept, ascending."""
+        return np.array(sorted(self._pages), np.uint64)
