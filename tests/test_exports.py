@@ -21,6 +21,7 @@ PACKAGES = {
     "xenp2m.checks",
     "xenp2m.model",
     "xenp2m.sources",
+    "xenp2m.sources.stream",
     "xenp2m.views",
     "xenp2m.views.plots",
 }

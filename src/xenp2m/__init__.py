@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from xenp2m.kernel import Release, Version
     from xenp2m.p2m import P2M
     from xenp2m.plan import Plan, make_plan
+    from xenp2m.sources.detect import open
+    from xenp2m.sources.source import Source
 
 __version__ = "0.1.0"
 
@@ -42,10 +44,12 @@ __all__ = [
     "Release",
     "Run",
     "Severity",
+    "Source",
     "UnsupportedError",
     "Version",
     "XenP2MError",
     "make_plan",
+    "open",
     "sanitize",
 ]
 
@@ -62,10 +66,12 @@ _HOMES = {
     "Release": "kernel",
     "Run": "extents",
     "Severity": "findings",
+    "Source": "sources.source",
     "UnsupportedError": "errors",
     "Version": "kernel",
     "XenP2MError": "errors",
     "make_plan": "plan",
+    "open": "sources.detect",
     "sanitize": "e820",
 }
 

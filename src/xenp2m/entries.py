@@ -70,20 +70,25 @@ def runs_of(table: RunTable) -> list[Run]:
     return [Run(start, end, KINDS[kind], mfn, step) for start, end, kind, mfn, step in rows]
 
 
-def table_of(words: NDArray[np.uint64]) -> RunTable:
-    """The runs of an array, PFN 0 first: the same as `coalesce` over its single entries. O(n)."""
+def table_of(words: NDArray[np.uint64], first: int = 0) -> RunTable:
+    """The runs of an array: the same as `coalesce` over its single entries. O(n).
+
+    Args:
+        words: raw entries.
+        first: PFN of the first.
+    """
     blocks: list[RunTable] = []
     low = 0
     while low < words.size:
-        rows = _block(words[low : low + _BLOCK], low)
+        rows = _block(words[low : low + _BLOCK], first + low)
         last = Run(int(rows[0][-1]), int(rows[1][-1]), KINDS[rows[2][-1]], int(rows[3][-1]), int(rows[4][-1]))
-        low = last.end
+        low = last.end - first
         if low < words.size and last.pages == 1 and rows.start.size > 1:
             # A lone frame may become the first of a run in either direction: look at it again.
-            rows, low = _but_last(rows), last.start
+            rows, low = _but_last(rows), last.start - first
         elif low < words.size:
-            low = _end_of(words, last)
-            rows.end[-1] = low
+            low = _end_of(words, last, first)
+            rows.end[-1] = first + low
         blocks.append(rows)
     if not blocks:
         return RunTable.of(())
@@ -100,14 +105,14 @@ def _but_last(rows: RunTable) -> RunTable:
     return RunTable(rows.start[:-1], rows.end[:-1], rows.kind[:-1], rows.mfn[:-1], rows.step[:-1])
 
 
-def _end_of(words: NDArray[np.uint64], run: Run) -> int:
-    """How far `run`, which goes up to the edge of a block, goes on behind it."""
-    low, size = run.end, 64
+def _end_of(words: NDArray[np.uint64], run: Run, first: int) -> int:
+    """Index in `words` up to which `run`, which reaches the edge of a block, goes on behind it."""
+    low, size = run.end - first, 64
     while low < words.size:
         part = words[low : low + size]
-        same = kinds_of(part, low) == KINDS.index(run.kind)
+        same = kinds_of(part, first + low) == KINDS.index(run.kind)
         if run.step:
-            ahead = np.arange(low - run.start, low - run.start + part.size, dtype=np.int64)
+            ahead = np.arange(part.size, dtype=np.int64) + (first + low - run.start)
             number = part & _NUMBER if run.kind is Kind.FOREIGN else part
             same &= number.view(np.int64) == run.mfn + ahead * run.step
         stop = np.flatnonzero(~same)

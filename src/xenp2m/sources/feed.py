@@ -102,12 +102,18 @@ class Feed:
 
 
 class FileFeed(Feed):
-    """A feed over a regular file: what is passed over is not read."""
+    """A feed over a regular file: what is passed over is not read.
+
+    Attributes:
+        binary: the file.
+        keep: leave the file open for whoever reads pages later.
+    """
 
     def __init__(self, binary: Binary) -> None:
         """Feed from the beginning of `binary`, which stays the caller's to close."""
         super().__init__(binary.name, binary.size)
         self.binary = binary
+        self.keep = False
         self._offset = 0
 
     def _fill(self, room: NDArray[np.uint8]) -> int:
@@ -149,12 +155,17 @@ class PipeFeed(Feed):
 
 
 @contextmanager
-def open_feed(path: Path | str) -> Iterator[Feed]:
+def open_feed(path: Path | str | Feed) -> Iterator[Feed]:
     """Open `path` for reading once; ``-`` is standard input, a FIFO waits for its writer.
+
+    A feed is handed back as it is, and stays open.
 
     Raises:
         InputError: it cannot be opened, or is a directory.
     """
+    if isinstance(path, Feed):
+        yield path
+        return
     if str(path) == "-":
         yield PipeFeed("standard input", _reader(sys.stdin.buffer))
         return
@@ -163,8 +174,13 @@ def open_feed(path: Path | str) -> Iterator[Feed]:
     except (OSError, ValueError) as error:
         raise InputError(str(path), "a file that can be read", _reason(error)) from None
     if kind in (stat.S_IFREG, stat.S_IFDIR):
-        with Binary(path) as binary:
-            yield FileFeed(binary)
+        binary = Binary(path)
+        feed = FileFeed(binary)
+        try:
+            yield feed
+        finally:
+            if not feed.keep:
+                binary.close()
         return
     try:
         stream = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed below)

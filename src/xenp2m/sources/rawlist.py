@@ -8,14 +8,15 @@ its content. Source: ``get_phys_to_machine`` and ``xen_rebuild_p2m_list``, arch/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xenp2m.entries import table_of
 from xenp2m.errors import InputError
-from xenp2m.extents import Run
-from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, PAGE_SIZE, Geometry, Kind
-from xenp2m.p2m import P2M, runs_of
+from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, PAGE_SIZE, UNKNOWN_WORD, Geometry, Kind
+from xenp2m.p2m import P2M
+from xenp2m.runtable import KINDS, RunTable
 from xenp2m.sources.source import Leaves
 
 if TYPE_CHECKING:
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[int], bytes | None]
 
-__all__ = ["ListPages", "RawList", "raw_list", "words_of"]
+__all__ = ["ListPages", "RawList", "join_plain", "raw_list", "words_of"]
 
 _ONES = b"\xff" * PAGE_SIZE
-_PRIVATE, _IDENTITY, _MISSING, _UNKNOWN = range(4)
-_KINDS = (Kind.MFN, Kind.IDENTITY, Kind.MISSING, Kind.UNKNOWN)
-_DENSE = 1 << 13
-_STRETCHES = 1 << 20
+_PRIVATE = -1
+_IDENTITY, _UNKNOWN = KINDS.index(Kind.IDENTITY), KINDS.index(Kind.UNKNOWN)
+_SHARED_PER_PRIVATE, _SMALL = 4, 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ def raw_list(pages: ListPages, fetch: Fetch, where: str, *, salvage: bool = Fals
         salvage: take entries of absent pages as unknown instead of refusing the input.
 
     Returns:
-        The map. It is held as words where most pages are private, as runs where most are shared, so
-        that memory follows the pages that the input has.
+        The map. It is held as words where most pages are private, as columns of runs where most are
+        shared, so that memory follows the pages that the input has.
 
     Raises:
-        InputError: a page is absent and `salvage` is not set, or the list is too torn to be held.
+        InputError: a page is absent and `salvage` is not set.
     """
     frames, lost = pages.frames, []
     told = frames != np.uint64(GEOMETRY_64.invalid)
@@ -106,7 +106,7 @@ def raw_list(pages: ListPages, fetch: Fetch, where: str, *, salvage: bool = Fals
     recurring = unique[counts > 1].tolist()
     shared = [frame for frame in recurring if fetch(frame) == _ONES]
     identity, why = _identity_leaf(shared, pages.linear)
-    codes = np.full(frames.size, _PRIVATE, np.uint8)
+    codes = np.full(frames.size, _PRIVATE, np.int8)
     codes[~pages.present | ~told | np.isin(frames, np.array(recurring, np.uint64))] = _UNKNOWN
     if identity is not None:
         codes[frames == np.uint64(identity)] = _IDENTITY
@@ -117,7 +117,7 @@ def raw_list(pages: ListPages, fetch: Fetch, where: str, *, salvage: bool = Fals
         lost.append(f"{len(recurring) - len(shared):,} list pages recur and are not all ones")
     if lost and not salvage:
         raise InputError(where, "every page of the P2M list", lost[0])
-    p2m = _build(pages, codes, fetch, where)
+    p2m = _build(pages, codes, fetch)
     leaves = Leaves(frames, pages.space, identity=identity, why=why)
     return RawList(p2m, leaves, tuple(lost), (why,) if shared else ())
 
@@ -140,36 +140,59 @@ def _identity_leaf(shared: list[int], linear: bool | None) -> tuple[int | None, 
     )
 
 
-def _build(pages: ListPages, codes: NDArray[np.uint8], fetch: Fetch, where: str) -> P2M:
+def _build(pages: ListPages, codes: NDArray[np.int8], fetch: Fetch) -> P2M:
     per = pages.geometry.entries
     private = int((codes == _PRIVATE).sum())
-    if not (codes == _UNKNOWN).any() and codes.size <= 4 * private + _DENSE:
-        words = np.empty(codes.size * per, np.uint64)
-        for start, end, code in _stretches(codes):
-            part = words[start * per : end * per]
-            if code == _PRIVATE:
-                _fill(part, pages, start, end, fetch)
-            elif code == _IDENTITY:
-                part[:] = np.arange(start * per, end * per, dtype=np.uint64) | np.uint64(1 << 62)
-            else:
-                part[:] = GEOMETRY_64.invalid
-        return P2M(words[: pages.entries], geometry=pages.geometry)
-    runs: list[Run] = []
-    for number, (start, end, code) in enumerate(_stretches(codes)):
-        if number > _STRETCHES:
-            raise InputError(where, f"a list of at most {_STRETCHES:,} stretches of shared pages", "more")
+    if codes.size > _SHARED_PER_PRIVATE * private + _SMALL:
+        table = _columns(pages, codes, fetch)
+        return P2M(table, geometry=pages.geometry, beyond=Kind.UNKNOWN)
+    words = np.empty(codes.size * per, np.uint64)
+    for start, end, code in zip(*_stretches(codes), strict=True):
+        part = words[start * per : end * per]
         if code == _PRIVATE:
-            part = np.empty((end - start) * per, np.uint64)
             _fill(part, pages, start, end, fetch)
-            runs += runs_of(part[: pages.entries - start * per], start * per)
+        elif code == _IDENTITY:
+            part[:] = np.arange(start * per, end * per, dtype=np.uint64) | np.uint64(1 << 62)
         else:
-            runs.append(Run(start * per, min(end * per, pages.entries), _KINDS[code]))
-    return P2M(runs, geometry=pages.geometry)
+            part[:] = UNKNOWN_WORD
+    return P2M(words[: pages.entries], geometry=pages.geometry, beyond=Kind.UNKNOWN)
 
 
-def _stretches(codes: NDArray[np.uint8]) -> list[tuple[int, int, int]]:
-    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), int(codes.size)]
-    return [(a, b, int(codes[a])) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+def _columns(pages: ListPages, codes: NDArray[np.int8], fetch: Fetch) -> RunTable:
+    """The map as columns: of shared pages one row a stretch, however long."""
+    per = pages.geometry.entries
+    start, end, code = _stretches(codes)
+    shared = code != _PRIVATE
+    plain = np.zeros(int(shared.sum()), np.int64)
+    tables = [RunTable(start[shared] * per, end[shared] * per, code[shared], plain, plain.astype(np.int8))]
+    for first, last in zip(start[~shared].tolist(), end[~shared].tolist(), strict=True):
+        words = np.empty((last - first) * per, np.uint64)
+        _fill(words, pages, first, last, fetch)
+        tables.append(table_of(words[: pages.entries - first * per], first * per))
+    columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*tables, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    rows = RunTable(*(column[order] for column in columns))
+    rows.end[-1] = min(int(rows.end[-1]), pages.entries)
+    return join_plain(rows)
+
+
+def join_plain(rows: RunTable) -> RunTable:
+    """Neighbours of one kind without numbers (identity, missing, unknown) as one row. O(rows)."""
+    if not rows.start.size:
+        return rows
+    same = (rows.kind[1:] == rows.kind[:-1]) & (rows.step[1:] == 0)
+    first = np.append(True, ~same)
+    last = np.append(~same, True)
+    return RunTable(rows.start[first], rows.end[last], rows.kind[first], rows.mfn[first], rows.step[first])
+
+
+def _stretches(
+    codes: NDArray[np.int8],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+    """Start, end and code of the stretches of equal codes, in list pages."""
+    edges = np.flatnonzero(np.diff(codes)) + 1
+    start = np.append(0, edges)[: codes.size]
+    return start, np.append(edges, codes.size)[: start.size], codes[start]
 
 
 def _fill(part: NDArray[np.uint64], pages: ListPages, start: int, end: int, fetch: Fetch) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xenp2m.extents import Run, coalesce
 from xenp2m.frames import Kind
 from xenp2m.p2m import P2M
+from xenp2m.runtable import KINDS, RunTable
+from xenp2m.sources.rawlist import join_plain
 from xenp2m.sources.stream.wire import CARRIES, PageType
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from xenp2m.sources.stream.index import PageIndex
 
 __all__ = ["listed_map"]
 
 _UNTOLD, _DATA, _NONE = 0, 1, 2
+_MFN, _MISSING, _UNKNOWN = (KINDS.index(kind) for kind in (Kind.MFN, Kind.MISSING, Kind.UNKNOWN))
 
 
 def listed_map(index: PageIndex, p2m: P2M) -> P2M:
@@ -25,45 +28,39 @@ def listed_map(index: PageIndex, p2m: P2M) -> P2M:
 
     A PFN without a frame (XTAB) is missing, whatever the guest's list has there: identity and foreign
     entries, too. A PFN with a page has the frame that the list gives it, and is unknown where the list
-    gives it none. BROKEN, XALLOC and PFNs that the stream never tells are unknown. O(runs).
+    gives it none. BROKEN, XALLOC and PFNs that the stream never tells are unknown. O(PFNs + runs).
     """
+    start, code, top = _stretches(index)
+    if not top:
+        return P2M([], geometry=p2m.geometry, beyond=Kind.UNKNOWN)
+    table = p2m.table()
+    first = np.unique(np.concatenate((start, table.start, [len(p2m)])))
+    first = first[first < top]
+    says = code[np.searchsorted(start, first, side="right") - 1]
+    kind = np.where(says == _NONE, _MISSING, _UNKNOWN).astype(np.int8)
+    mfn, step = np.zeros(first.size, np.int64), np.zeros(first.size, np.int8)
+    if table.start.size:
+        row = np.searchsorted(table.start, first, side="right") - 1
+        framed = (says == _DATA) & (table.kind[row] == _MFN) & (first < table.end[row])
+        kind[framed], step[framed] = _MFN, table.step[row[framed]]
+        mfn[framed] = (table.mfn[row] + (first - table.start[row]) * table.step[row])[framed]
+    rows = RunTable(first, np.append(first[1:], top), kind, mfn, step)
+    return P2M(join_plain(rows), geometry=p2m.geometry, beyond=Kind.UNKNOWN)
+
+
+def _stretches(index: PageIndex) -> tuple[NDArray[np.int64], NDArray[np.int8], int]:
+    """Where what the types say changes, what they say from there on, and one past the last PFN."""
     pfns = index.pfns.astype(np.int64)
     if not pfns.size:
-        return P2M([], geometry=p2m.geometry)
+        return pfns, np.zeros(0, np.int8), 0
     types = index.types
-    codes = np.where(CARRIES[types], _DATA, np.where(types == PageType.XTAB, _NONE, _UNTOLD))
-    edges = np.flatnonzero((np.diff(pfns) != 1) | (np.diff(codes) != 0)) + 1
-    first = np.concatenate(([0], edges))
-    last = np.append(edges, pfns.size) - 1
-    runs: list[Run] = []
-    position = 0
-    for start, end, code in zip(
-        pfns[first].tolist(), (pfns[last] + 1).tolist(), codes[first].tolist(), strict=True
-    ):
-        if position < start:
-            runs.append(Run(position, start, Kind.UNKNOWN))
-        if code == _DATA:
-            runs += _framed(p2m, start, end)
-        else:
-            runs.append(Run(start, end, Kind.MISSING if code == _NONE else Kind.UNKNOWN))
-        position = end
-    return P2M(coalesce(runs), geometry=p2m.geometry)
-
-
-def _framed(p2m: P2M, start: int, end: int) -> list[Run]:
-    """The list's own frames of ``[start, end)``; unknown where it has none."""
-    held = p2m.extents()
-    found: list[Run] = []
-    slot = bisect_right(held, start, key=lambda run: run.start) - 1
-    position = start
-    while 0 <= slot < len(held) and position < end and held[slot].start < end:
-        part = held[slot]
-        if part.end > position:
-            stop = min(part.end, end)
-            cut = part.cut(position, stop)
-            found.append(cut if part.kind is Kind.MFN else Run(position, stop, Kind.UNKNOWN))
-            position = stop
-        slot += 1
-    if position < end:
-        found.append(Run(position, end, Kind.UNKNOWN))
-    return found
+    codes = np.where(CARRIES[types], _DATA, np.where(types == PageType.XTAB, _NONE, _UNTOLD)).astype(np.int8)
+    ends = np.append(np.diff(pfns) != 1, True)
+    behind, ends_codes = pfns[ends] + 1, np.full(int(ends.sum()), _UNTOLD, np.int8)
+    start, code = np.append(pfns, behind), np.append(codes, ends_codes)
+    order = np.argsort(start, kind="stable")
+    start, code = np.append(0, start[order]), np.append(np.int8(_UNTOLD), code[order])
+    if start[1] == 0:
+        start, code = start[1:], code[1:]
+    changes = np.append(True, code[1:] != code[:-1])
+    return start[changes], code[changes], int(pfns[-1]) + 1

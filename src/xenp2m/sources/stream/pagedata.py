@@ -131,7 +131,7 @@ def _places(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Offset of every word's page, and the pages that each record needs."""
     running = np.cumsum(carry)
-    before = running - carry
+    before: NDArray[np.int64] = running - carry
     needed = np.add.reduceat(carry.astype(np.int64), first)
     places = np.repeat(data - PAGE_SIZE * before[first], counts) + PAGE_SIZE * before
     places[~carry] = -1
@@ -139,7 +139,7 @@ def _places(
 
 
 def _chain(window: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Starts, lengths and counts of the whole, plausible, small PAGE_DATA records that `window` begins with."""
+    """Starts, lengths and counts of the whole, small records that `window` begins with."""
     length, count = _HEAD.unpack(window[:16].tobytes())[1:3]
     stride = 8 + length
     rows = window.size // stride
@@ -149,14 +149,16 @@ def _chain(window: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int
         alike = rows if same.all() else int(same.argmin())
         if alike >= _FEW:
             return np.arange(alike) * stride, np.full(alike, length), np.full(alike, count)
-    return _chain_by_step(memoryview(window))
+    return _chain_by_step(window.data)
 
 
 def _chain_by_step(
     window: memoryview,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     unpack, size = _HEAD.unpack_from, len(window)
-    starts, lengths, counts = [], [], []
+    starts: list[int] = []
+    lengths: list[int] = []
+    counts: list[int] = []
     at, page_data_type = 0, int(Rec.PAGE_DATA)
     while at + 24 <= size and len(starts) < _BATCH:
         kind, length, count, reserved = unpack(window, at)

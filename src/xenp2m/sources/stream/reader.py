@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,12 +57,12 @@ def sniff(head: bytes) -> bool:
     return head.startswith((XL_MAGIC, LIBXL_MAGIC.to_bytes(8, "big"), b"\xff" * 8 + b"XENF"))
 
 
-def read(path: Path | str, *, salvage: bool = False, progress: Progress | None = None) -> Source:
+def read(path: Path | str | Feed, *, salvage: bool = False, progress: Progress | None = None) -> Source:
     """Read a migration stream.
 
     Args:
-        path: a file, a FIFO, or ``-`` for standard input. Of a file no page is read that is not
-            asked for; of a pipe only the list's pages and page tables are kept.
+        path: a file, a FIFO, ``-`` for standard input, or a feed at its beginning. Of a file no page
+            is read that is not asked for; of a pipe only the list's pages and page tables are kept.
         salvage: take what a damaged stream still tells; what it does not is in `Source.lost`.
         progress: called with bytes passed and bytes in all (None of a pipe), every 64 MiB.
 
@@ -74,8 +73,7 @@ def read(path: Path | str, *, salvage: bool = False, progress: Progress | None =
         UnsupportedError: a stream of before Xen 4.6.
         InputError: no stream, or a damaged one and `salvage` is not set.
     """
-    with ExitStack() as stack:
-        feed = stack.enter_context(open_feed(path))
+    with open_feed(path) as feed:
         if kind := legacy_kind(feed.peek(32).tobytes()):
             raise UnsupportedError(feed.name, "a migration stream of Xen 4.6 or later", kind)
         gather = _Gather(feed, salvage=salvage)
@@ -87,7 +85,7 @@ def read(path: Path | str, *, salvage: bool = False, progress: Progress | None =
                 progress(shown, feed.size)
         source = gather.source()
         if isinstance(feed, FileFeed):
-            stack.pop_all()  # the memory goes on reading the file
+            feed.keep = True
         return source
 
 
@@ -202,7 +200,7 @@ class _Gather:
         found = self._map(memory.page, guest)
         top = int(index.pfns[-1]) + 1 if index.pfns.size else 0
         unknown = [Run(0, top, Kind.UNKNOWN)] if top else []
-        p2m = found.p2m if found else P2M(unknown, geometry=guest.geometry)
+        p2m = found.p2m if found else P2M(unknown, geometry=guest.geometry, beyond=Kind.UNKNOWN)
         return Source(
             Origin(feed.name, self._format(), feed.size if file else None),
             guest,

@@ -63,7 +63,7 @@ class Walk:
         if head.startswith(wire.XL_MAGIC):
             yield from self._xl()
             head, wrapped = feed.peek(32).tobytes(), True
-        if self._over:
+        if self._stopped():
             return
         if head[:8] == struct.pack(">Q", wire.LIBXL_MAGIC) or wrapped:
             yield from self._libxl()
@@ -84,6 +84,9 @@ class Walk:
         if self._feed.peek(count).size < count:
             yield from self._stop(truncated(self._feed, where, count))
 
+    def _stopped(self) -> bool:
+        return self._over
+
     def _checked(self, faults: Iterator[Fault]) -> Iterator[Event]:
         for fault in faults:
             yield fault
@@ -91,7 +94,7 @@ class Walk:
 
     def _xl(self) -> Iterator[Event]:
         yield from self._take(48, "xl header")
-        if self._over:
+        if self._stopped():
             return
         offset, data = self._feed.position, self._feed.take(48)
         length = wire.XL_HEADER.unpack_from(data, 32)[3]
@@ -110,17 +113,17 @@ class Walk:
 
     def _libxl(self) -> Iterator[Event]:
         yield from self._take(16, "libxl header")
-        if self._over:
+        if self._stopped():
             return
         offset, data = self._feed.position, self._feed.take(16)
         yield from self._checked(libxl_faults(data, offset))
         yield Header("libxl", offset, data)
-        while not self._over and not self.complete:
+        while not self._stopped() and not self.complete:
             record: Record | None = None
             for event in self._record("libxl"):
                 record = event if isinstance(event, Record) else record
                 yield event
-            if record is None or self._over:
+            if record is None or self._stopped():
                 return
             self.complete = record.type == Libxl.END
             if record.type == Libxl.LIBXC_CONTEXT:
@@ -131,18 +134,18 @@ class Walk:
     def _image(self, *, wrapped: bool) -> Iterator[Event]:
         for layer, size, check in (("image", 24, image_faults), ("domain", 16, domain_faults)):
             yield from self._take(size, f"{layer} header")
-            if self._over:
+            if self._stopped():
                 return
             offset, data = self._feed.position, self._feed.take(size)
             yield from self._checked(check(data, offset))
             yield Header(layer, offset, data)
-            if self._over:
+            if self._stopped():
                 return
         yield from self._records(wrapped=wrapped)
 
     def _records(self, *, wrapped: bool) -> Iterator[Event]:
         """Records of libxc's layer until its END, or a checkpoint that libxl continues."""
-        while not self._over:
+        while not self._stopped():
             kind = self._peek_type()
             if kind == Rec.PAGE_DATA:
                 yield from self._pages()
@@ -166,7 +169,7 @@ class Walk:
     def _record(self, layer: str) -> Iterator[Event]:
         where = f"record {self.number}"
         yield from self._take(8, where)
-        if self._over:
+        if self._stopped():
             return
         feed, offset = self._feed, self._feed.position
         kind, length = wire.RECORD_HEADER.unpack(feed.take(8))
