@@ -15,6 +15,4 @@ if TYPE_CHECKING:
 
 __all__ = ["STORIES"]
 
-STORIES: dict[str, Story] = {
-    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM)
-}
+STORIES: dict[str, Story] = {story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM)}
