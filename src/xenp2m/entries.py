@@ -16,9 +16,11 @@ from xenp2m.frames import UNKNOWN_WORD, Kind
 from xenp2m.runtable import KINDS, RunTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["MISSING_WORD", "count_words", "find_word", "kinds_of", "runs_of", "table_of"]
+__all__ = ["MISSING_WORD", "count_words", "find_word", "joined_tables", "kinds_of", "runs_of", "table_of"]
 
 MISSING_WORD = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """``INVALID_P2M_ENTRY`` as it stands in an array."""
@@ -77,42 +79,50 @@ def table_of(words: NDArray[np.uint64], first: int = 0) -> RunTable:
         words: raw entries.
         first: PFN of the first.
     """
-    blocks: list[RunTable] = []
-    low = 0
-    while low < words.size:
-        rows = _block(words[low : low + _BLOCK], first + low)
-        last = Run(int(rows[0][-1]), int(rows[1][-1]), KINDS[rows[2][-1]], int(rows[3][-1]), int(rows[4][-1]))
-        low = last.end - first
-        if low < words.size and last.pages == 1 and rows.start.size > 1:
-            # A lone frame may become the first of a run in either direction: look at it again.
-            rows, low = _but_last(rows), last.start - first
-        elif low < words.size:
-            low = _end_of(words, last, first)
-            rows.end[-1] = first + low
-        blocks.append(rows)
-    if not blocks:
+    return joined_tables(list(_blocks(words, first)))
+
+
+def joined_tables(tables: Sequence[RunTable]) -> RunTable:
+    """Tables that follow each other as one; the runs on both sides of an edge stay apart."""
+    if not tables:
         return RunTable.of(())
     return RunTable(
-        np.concatenate([rows.start for rows in blocks]),
-        np.concatenate([rows.end for rows in blocks]),
-        np.concatenate([rows.kind for rows in blocks]),
-        np.concatenate([rows.mfn for rows in blocks]),
-        np.concatenate([rows.step for rows in blocks]),
+        np.concatenate([rows.start for rows in tables]),
+        np.concatenate([rows.end for rows in tables]),
+        np.concatenate([rows.kind for rows in tables]),
+        np.concatenate([rows.mfn for rows in tables]),
+        np.concatenate([rows.step for rows in tables]),
     )
+
+
+def _blocks(words: NDArray[np.uint64], first: int) -> Iterator[RunTable]:
+    """Runs that are joined across the edges of blocks, block by block."""
+    low, end = first, first + words.size
+    while low < end:
+        rows = _block(words[low - first : low - first + _BLOCK], low)
+        last = Run(int(rows[0][-1]), int(rows[1][-1]), KINDS[rows[2][-1]], int(rows[3][-1]), int(rows[4][-1]))
+        low = last.end
+        if low < end and last.pages == 1 and rows.start.size > 1:
+            # A lone frame may become the first of a run in either direction: look at it again.
+            rows, low = _but_last(rows), last.start
+        elif low < end:
+            low = last.end + _continued(words[low - first :], last)
+            rows.end[-1] = low
+        yield rows
 
 
 def _but_last(rows: RunTable) -> RunTable:
     return RunTable(rows.start[:-1], rows.end[:-1], rows.kind[:-1], rows.mfn[:-1], rows.step[:-1])
 
 
-def _end_of(words: NDArray[np.uint64], run: Run, first: int) -> int:
-    """Index in `words` up to which `run`, which reaches the edge of a block, goes on behind it."""
-    low, size = run.end - first, 64
+def _continued(words: NDArray[np.uint64], run: Run) -> int:
+    """How many of `words`, which follow `run`, go on with it."""
+    low, size = 0, 64
     while low < words.size:
         part = words[low : low + size]
-        same = kinds_of(part, first + low) == KINDS.index(run.kind)
+        same = kinds_of(part, run.end + low) == KINDS.index(run.kind)
         if run.step:
-            ahead = np.arange(part.size, dtype=np.int64) + (first + low - run.start)
+            ahead = np.arange(run.pages + low, run.pages + low + part.size, dtype=np.int64)
             number = part & _NUMBER if run.kind is Kind.FOREIGN else part
             same &= number.view(np.int64) == run.mfn + ahead * run.step
         stop = np.flatnonzero(~same)

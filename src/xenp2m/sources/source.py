@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Protocol
 from xenp2m.frames import GEOMETRY_64, Geometry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from xenp2m.findings import Finding
     from xenp2m.p2m import P2M
 
-__all__ = ["Guest", "Leaves", "Memory", "Origin", "Source"]
+__all__ = ["Guest", "LazySource", "Leaves", "Memory", "Origin", "Progress", "Source"]
+
+
+class Progress(Protocol):
+    """Told from time to time how far a reader is."""
+
+    def __call__(self, done: int, total: int | None, /) -> None:
+        """`done` of `total` units; `total` is None where the end is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +141,65 @@ class Source:
     inferred: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     m2p: NDArray[np.uint64] | None = None
+
+
+class LazySource(Source):
+    """A source of which origin and memory are at hand, and the rest is read when it is first asked for.
+
+    What reading finds wrong is raised by that first question, and by every later one again.
+    """
+
+    __slots__ = ("_load", "_loaded")
+    _load: Callable[[], Source]
+    _loaded: Source | None
+
+    def __init__(self, origin: Origin, memory: Memory | None, load: Callable[[], Source]) -> None:
+        """Keep `load`, which returns the same source whole."""
+        for name, value in (("origin", origin), ("memory", memory), ("_load", load), ("_loaded", None)):
+            object.__setattr__(self, name, value)
+
+    def _whole(self) -> Source:
+        if self._loaded is None:
+            object.__setattr__(self, "_loaded", self._load())
+        assert self._loaded is not None
+        return self._loaded
+
+    @property
+    def guest(self) -> Guest:
+        """Whose it is."""
+        return self._whole().guest
+
+    @property
+    def p2m(self) -> P2M:
+        """The raw map."""
+        return self._whole().p2m
+
+    @property
+    def listed(self) -> P2M | None:
+        """What the input's own table says."""
+        return self._whole().listed
+
+    @property
+    def leaves(self) -> Leaves | None:
+        """Pages of the list."""
+        return self._whole().leaves
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What could not be read."""
+        return self._whole().lost
+
+    @property
+    def inferred(self) -> tuple[str, ...]:
+        """What was concluded."""
+        return self._whole().inferred
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the reader noticed."""
+        return self._whole().findings
+
+    @property
+    def m2p(self) -> NDArray[np.uint64] | None:
+        """A machine's M2P."""
+        return self._whole().m2p

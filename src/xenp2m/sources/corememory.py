@@ -1,0 +1,74 @@
+"""The guest's memory in a core: pages by PFN, by MFN and by virtual address, read when asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xenp2m.frames import PAGE_SIZE
+from xenp2m.sources.pagetable import Path, path_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xenp2m.sources.binary import Binary
+    from xenp2m.sources.coretable import CoreTable
+
+__all__ = ["CoreMemory"]
+
+
+class CoreMemory:
+    """Pages of a core; the file stays open as long as this lives.
+
+    Attributes:
+        table: which page is which.
+        translated: the guest's page tables hold PFNs, as those of HVM and PVH guests do.
+    """
+
+    def __init__(self, file: Binary, offset: int, pages: int, table: CoreTable, *, translated: bool) -> None:
+        """Serve the first `pages` pages from `offset` on."""
+        self.table = table
+        self.translated = translated
+        self._file, self._offset, self._pages = file, offset, pages
+
+    def page(self, pfn: int) -> bytes | None:
+        """The 4096 bytes of `pfn`, None where the core has none. O(log runs)."""
+        if not 0 <= pfn < 1 << 52:
+            return None
+        place = int(self.table.places(np.array([pfn], np.uint64))[0])
+        if not 0 <= place < self._pages:
+            return None
+        return self._file.read(self._offset + place * PAGE_SIZE, PAGE_SIZE, f"the page of PFN {pfn:#x}")
+
+    def pfns(self) -> NDArray[np.uint64]:
+        """Every PFN with a page, ascending."""
+        pfns = self.table.pfns()
+        places = self.table.places(pfns)
+        return pfns if places.size == 0 or int(places.max()) < self._pages else pfns[places < self._pages]
+
+    def pages(self, pfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Many pages by PFN: a row of 4096 bytes each, zeros where there is none, and which there are."""
+        places = self.table.places(pfns)
+        there = (places >= 0) & (places < self._pages)
+        rows = np.zeros((pfns.size, PAGE_SIZE), np.uint8)
+        wanted = np.flatnonzero(there)
+        breaks = np.flatnonzero((np.diff(wanted) != 1) | (np.diff(places[wanted]) != 1)) + 1
+        for part in np.split(wanted, breaks):
+            if part.size:
+                offset = self._offset + int(places[part[0]]) * PAGE_SIZE
+                target = rows[int(part[0]) : int(part[-1]) + 1].reshape(-1)
+                self._file.into(offset, target, f"{part.size} pages")
+        return rows, there
+
+    def frames(self, mfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Many pages by MFN (by PFN of a translated guest), as `pages` has them."""
+        return self.pages(mfns if self.translated else self.table.pfns_of(mfns).view(np.uint64))
+
+    def pfns_of(self, mfns: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """PFN of each MFN by the core's own table, -1 where it has none."""
+        return mfns.astype(np.int64) if self.translated else self.table.pfns_of(mfns)
+
+    def path(self, root: int, vaddr: int, levels: int) -> Path:
+        """Walk the guest's page tables from the top table `root`, a frame (`cr3_to_frame`)."""
+        return path_of(self.frames, root, vaddr, levels)
