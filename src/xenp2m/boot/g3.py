@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xenp2m.extents import Range
     from xenp2m.host import Host
 
-__all__ = ["boot"]
+__all__ = ["boot", "host_entries"]
 
 EXTRA_MEM_RATIO = 10
 IBFT_START, IBFT_END = 0x80000, 0x100000
@@ -50,7 +50,7 @@ def boot(host: Host) -> Layout:
 def _memory_setup(host: Host, layout: Layout) -> GuestMap:
     """Phase 1, up to "Released N page(s)"."""
     layout.limit, layout.ini_pages = host.page_limit, host.ini_pages
-    entries = layout.host_map = _host_map(host)
+    entries = layout.host_map = host_entries(host)
     if host.release.checks == "early":
         layout.host_map = entries = check_image(host, entries, layout.swaps)
     layout.holes = find_holes(entries)
@@ -72,7 +72,7 @@ def _memory_setup(host: Host, layout: Layout) -> GuestMap:
     return guest
 
 
-def _host_map(host: Host) -> list[Entry]:
+def host_entries(host: Host) -> list[Entry]:
     """The map Xen hands over, as the kernel sorts it."""
     if host.e820 is None:
         return [Entry(0, (host.ini_pages << PAGE_SHIFT) + _DOMU_SLACK, RAM)]

@@ -82,6 +82,16 @@ _BUG_CODES = {
 }
 
 
+_SCREENS = {
+    "nonram-swap-not-page-aligned": "BUG in xen_add_remap_nonram, before anything can be seen",
+    "nonram-swap-target-beyond-p2m": 'panic "Failed to set p2m mapping for pfn="',
+    "extra-region-smaller-than-remapped": "BUG in xen_del_extra_mem, called by xen_remap_memory",
+    "store-beyond-p2m-end": "BUG in __set_phys_to_machine, called by xen_remap_memory",
+    "remap-p2m-update-failed": 'BUG after "Failed to set p2m mapping for pfn=", in xen_update_mem_tables',
+}
+"""What the console shows of a BUG without words of its own; the line number differs by version."""
+
+
 def _bug(host: Host, layout: Layout) -> Iterator[Finding]:
     bug = layout.bug
     if bug is None:
@@ -94,7 +104,7 @@ def _bug(host: Host, layout: Layout) -> Iterator[Finding]:
         return
     if code is None:
         code = "no-free-area" if "free" in text or "find new memory" in text else "nvs-no-room"
-    what = f'dom0 stops: "{text}"' if text else f"dom0 stops with a BUG at PFN {bug.pfn:#x}"
+    what = f'dom0 stops: "{text}"' if text else f"dom0 stops: {_SCREENS[bug.code]}, PFN {bug.pfn:#x}"
     yield Finding(STORIES[code], what, STORIES[code].title, pfns, Outcome.HALTS)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from xenp2m.boot.placement import placement_of
 from xenp2m.cli.pictures import Drawing, plot_options
 from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
@@ -14,8 +15,15 @@ from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import Item, read_hosts
 from xenp2m.plan import Plan, make_plan
+from xenp2m.suggest import suggestions
 from xenp2m.views.answer import answer, refusal
 from xenp2m.views.plan_text import plan_lines
+from xenp2m.views.suggest_text import (
+    placement_lines,
+    placement_object,
+    suggestion_lines,
+    suggestion_object,
+)
 
 __all__ = ["command"]
 
@@ -25,11 +33,13 @@ __all__ = ["command"]
 @host_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--verbose", "-v", is_flag=True, help="Every row, and the guest's E820.")
+@click.option("--suggest", is_flag=True, help="What would fit: another dom0_mem=, kernel or load address.")
 @plot_options
 def command(
     inputs: tuple[str, ...],
     as_json: bool,
     verbose: bool,
+    suggest: bool,
     drawing: Drawing | None,
     **said: Any,  # noqa: ANN401
 ) -> int:
@@ -45,11 +55,11 @@ def command(
         plan, item = _planned(item)
         drawn += [plan] if plan is not None else []
         if as_json:
-            _print_json(item, plan)
+            _print_json(item, plan, suggest)
         else:
             if index and plan is not None:
                 click.echo()
-            _print_text(item, plan, verbose)
+            _print_text(item, plan, verbose, suggest)
         status = max(status, _status(plan))
     if drawing is not None:
         _draw(drawn, drawing)
@@ -82,16 +92,20 @@ def _status(plan: Plan | None) -> int:
     return int(any(finding.severity >= Severity.WARNING for finding in plan.findings))
 
 
-def _print_json(item: Item, plan: Plan | None) -> None:
+def _print_json(item: Item, plan: Plan | None, suggest: bool) -> None:
     if plan is not None:
-        click.echo(json.dumps(answer(plan, item.id)))
+        told = answer(plan, item.id)
+        if suggest:
+            told["placement"] = placement_object(placement_of(plan.host))
+            told["suggestions"] = [suggestion_object(each) for each in suggestions(plan)]
+        click.echo(json.dumps(told))
         return
     click.echo(json.dumps(refusal(str(item.error), item.id)))
     if not item.is_row:
         click.echo(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
 
 
-def _print_text(item: Item, plan: Plan | None, verbose: bool) -> None:
+def _print_text(item: Item, plan: Plan | None, verbose: bool, suggest: bool) -> None:
     if plan is None:
         click.echo(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
         return
@@ -100,3 +114,9 @@ def _print_text(item: Item, plan: Plan | None, verbose: bool) -> None:
     )
     for line in lines:
         click.echo(line)
+    if verbose or suggest:
+        for line in placement_lines(placement_of(plan.host), columns(), paint):
+            click.echo(line)
+    if suggest:
+        for line in suggestion_lines(suggestions(plan), columns(), paint):
+            click.echo(line)
