@@ -166,7 +166,7 @@ class TwinTree:
         if s >= n**3 or s > e or (edges != "split" and e >= n**3):
             return 0
         e = min(e, n**3)
-        if edges in ("builder", "early-set", "hoisted"):
+        if edges in ("builder", "early-set", "hoisted") and s < e:
             for leaf in range(s - s % n, e, n):
                 self.brk_mid(leaf)
                 self.brk_leaf(leaf)

@@ -13,7 +13,16 @@ scrambled (with a ``seed``).
 ``__s``  set ``pfn`` to ``word`` without making pages               1 or 0
 ``s``    set ``pfn`` to ``word``                                    1 or 0
 ``g``    read ``pfn``                                               the word
+``bu``   balloon up: Xen's page ``mfn`` at ``pfn`` (after ``rt``)   1 or 0
+``bd``   balloon down: give the page at ``pfn`` back                1 or 0
+``fm``   map the foreign page ``mfn`` at ``pfn`` (grant)            1 or 0
+``fu``   unmap the foreign page at ``pfn``                          1 or 0
+``m2p``  the frame behind ``mfn`` (``mfn_to_pfn``)                  PFN or INVALID
+``pte``  the page-table entry made for ``pfn``, present             the entry
+``save`` tools read the list up to ``pfn`` (0: all they are told)   entries refused
 ======== ========================================================== ==================
+
+What ``save`` found is in ``save`` of the answer: entries with a page, races, bogus MFNs, and the list.
 
 A row is checked as a whole before anything of it is done. Where the kernel stops in the middle, the
 answer says so: ``bug`` and ``at``, the index of the operation.
@@ -23,20 +32,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from xenp2m.boot.select import ERAS
 from xenp2m.errors import InputError, XenP2MError, shorten
-from xenp2m.kernel import Release, Version
+from xenp2m.extents import coalesce
+from xenp2m.kernel import NEWEST, OLDEST, Release, Version
+from xenp2m.model.balloon import BALLOON_BUG, driver_of
 from xenp2m.model.errors import BrkExhaustedError, StoreBeyondEndError
 from xenp2m.model.linear import LinearP2M
 from xenp2m.model.phys_to_machine import PhysToMachine
-from xenp2m.model.shape import leaf_letter, runs, shape
-from xenp2m.replay_input import Operation, Request, parse_row
+from xenp2m.model.pte import marks_io
+from xenp2m.model.runtime import Runtime
+from xenp2m.model.shape import leaf_letter, runs, shape, word_runs
+from xenp2m.replay_input import RUNTIME_OPERATIONS, Operation, Request, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
 
-__all__ = ["Operation", "Outcome", "Request", "is_verified", "parse_row", "replay_row", "run", "start"]
+    from xenp2m.model.runtime import SaveView
+
+
+__all__ = [
+    "Operation",
+    "Outcome",
+    "Request",
+    "is_verified",
+    "parse_row",
+    "replay_row",
+    "run",
+    "runtime_of",
+    "start",
+]
 
 STORE_BEYOND_END = "store-beyond-p2m-end"
 BRK_EXHAUSTED = "brk-exhausted"
@@ -51,11 +80,13 @@ class Outcome(NamedTuple):
         op: the operation.
         ret: what it returned; None where the kernel stops in it.
         bug: own-word code of the stop, or None.
+        view: what ``save`` found.
     """
 
     op: Operation
     ret: int | None
     bug: str | None = None
+    view: SaveView | None = None
 
 
 def start(request: Request) -> PhysToMachine | LinearP2M:
@@ -66,15 +97,41 @@ def start(request: Request) -> PhysToMachine | LinearP2M:
     return PhysToMachine(request.rules, request.geometry, request.mfn_list, RUNTIME_PAGES)
 
 
-def run(p2m: PhysToMachine | LinearP2M, ops: list[Operation]) -> Iterator[Outcome]:
+def runtime_of(request: Request, p2m: PhysToMachine | LinearP2M) -> Runtime | None:
+    """The machine around the P2M; None where no operation needs it."""
+    if not any(op.name in RUNTIME_OPERATIONS for op in request.ops):
+        return None
+    version = request.version or _first_with(p2m.rules.name)
+    marks = marks_io(p2m.rules.name)
+    return Runtime(p2m, request.mfn_list, driver_of(version), marks_io=marks)
+
+
+def _first_with(rules: str) -> Version:
+    """A release with these rules: the first one, the newest for today's, the oldest for the thread's."""
+    if rules == "linear":
+        return NEWEST
+    return Version.parse(rules.removeprefix("linear-")) or OLDEST
+
+
+def run(
+    p2m: PhysToMachine | LinearP2M, ops: list[Operation], runtime: Runtime | None = None
+) -> Iterator[Outcome]:
     """Execute operations one by one.
+
+    Args:
+        p2m: the map, changed in place.
+        ops: the operations.
+        runtime: `runtime_of` the request.
 
     Yields:
         The outcome of each; ends early after one with a bug.
     """
     for op in ops:
         try:
-            yield Outcome(op, _execute(p2m, op))
+            outcome = Outcome(op, _execute(p2m, op)) if runtime is None else _act(runtime, p2m, op)
+            yield outcome
+            if outcome.bug:
+                return
         except StoreBeyondEndError:
             yield Outcome(op, None, STORE_BEYOND_END)
             return
@@ -99,6 +156,29 @@ def _execute(p2m: PhysToMachine | LinearP2M, op: Operation) -> int:
     return 0
 
 
+def _act(runtime: Runtime, p2m: PhysToMachine | LinearP2M, op: Operation) -> Outcome:
+    """An operation that may need more than the P2M."""
+    name, pfn, mfn = op
+    if name not in RUNTIME_OPERATIONS:
+        return Outcome(op, _execute(p2m, op))
+    if name == "bu":
+        up = runtime.balloon_up(pfn, mfn)
+        return Outcome(op, up.filled) if up.bug_pfn is None else Outcome(op, None, BALLOON_BUG)
+    if name == "bd":
+        return Outcome(op, int(runtime.balloon_down(pfn)))
+    if name == "fm":
+        return Outcome(op, int(runtime.map_foreign(pfn, mfn)))
+    if name == "fu":
+        return Outcome(op, int(runtime.foreign.unmap(pfn)))
+    if name == "m2p":
+        found = runtime.foreign.mfn_to_pfn(pfn)
+        return Outcome(op, p2m.geometry.invalid if found is None else found)
+    if name == "pte":
+        return Outcome(op, runtime.pte(pfn))
+    view = runtime.save(min(pfn, p2m.geometry.max_p2m_pfn))
+    return Outcome(op, len(view.races) + len(view.bogus), view=view)
+
+
 def replay_row(row: object) -> dict[str, Any]:
     """Answer one row.
 
@@ -121,7 +201,7 @@ def replay_row(row: object) -> dict[str, Any]:
     head |= {key: row[key] for key in ("kernel", "rules") if key in row}
     p2m = start(request)
     head |= {"bits": request.geometry.bits, "verified": is_verified(row, p2m)}
-    outcomes = list(run(p2m, request.ops))
+    outcomes = list(run(p2m, request.ops, runtime_of(request, p2m)))
     return head | {"out": answer(p2m, outcomes)}
 
 
@@ -149,4 +229,17 @@ def answer(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> dict[str,
         for page, index, value in p2m.tree.scribbled()
     ]
     out["struct"] = shape(p2m.tree)
-    return out
+    saves = [_saved(p2m, at, o.view) for at, o in enumerate(outcomes) if o.view is not None]
+    return out | ({"save": saves} if saves else {})
+
+
+def _saved(p2m: PhysToMachine | LinearP2M, at: int, view: SaveView) -> dict[str, Any]:
+    found = coalesce(word_runs(p2m.geometry, 0, view.words)) if len(view.words) else []
+    ranges = {name: _ranges(pfns) for name, pfns in (("races", view.races), ("bogus", view.bogus))}
+    return {"at": at, "pages": view.pages, **ranges, "list": [r.listed() for r in found]}
+
+
+def _ranges(pfns: NDArray[np.int64]) -> list[list[int]]:
+    """Ascending PFNs as half-open ranges."""
+    cuts = np.flatnonzero(np.diff(pfns) != 1) + 1
+    return [[int(part[0]), int(part[-1]) + 1] for part in np.split(pfns, cuts) if len(part)]

@@ -16,11 +16,19 @@ from xenp2m.model.rules import RULES, Rules
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["OPERATIONS", "Operation", "Request", "parse_row"]
+__all__ = ["OPERATIONS", "RUNTIME_OPERATIONS", "Operation", "Request", "parse_row"]
 
-OPERATIONS = {"ri": 2, "es": 2, "rt": 0, "__s": 2, "s": 2, "g": 1}
+OPERATIONS = {
+    "ri": 2, "es": 2, "rt": 0, "__s": 2, "s": 2, "g": 1,
+    "bu": 2, "bd": 1, "fm": 2, "fu": 1, "m2p": 1, "pte": 1, "save": 1,
+}  # fmt: skip
 """Names of the operations and how many numbers each needs."""
+RUNTIME_OPERATIONS = frozenset({"bu", "bd", "fm", "fu", "m2p", "pte", "save"})
+"""Those that need more than the P2M: Xen's M2P, the balloon driver, page tables, tools."""
 _BEFORE_RT = ("ri", "es")
+_AFTER_RT = ("bu", "bd", "fm", "fu")
+_ROW_KEYS = frozenset({"id", "kernel", "rules", "bits", "entries", "in", "out", "cls", "name"})
+_IN_KEYS = frozenset({"nr_pages", "mfn_base", "mfn_desc", "mfns", "seed", "mfn_list", "ops", "cls", "name"})
 _MOST_PAGES = 1 << 25
 _PFN_LIMIT = 1 << 52
 
@@ -42,6 +50,7 @@ class Request(NamedTuple):
         geometry: word size and entries per page.
         mfn_list: the builder's list.
         ops: what is to be done.
+        version: the kernel named; None where only rules are.
     """
 
     rules: Rules | None
@@ -49,6 +58,7 @@ class Request(NamedTuple):
     geometry: Geometry
     mfn_list: NDArray[np.int64]
     ops: list[Operation]
+    version: Version | None = None
 
 
 def parse_row(row: object) -> Request:
@@ -62,13 +72,23 @@ def parse_row(row: object) -> Request:
     inner = row.get("in", row)
     if not isinstance(inner, dict):
         raise InputError("row, in", "an object", shorten(inner))
+    _known(row, _ROW_KEYS if "in" in row else _ROW_KEYS | _IN_KEYS, "row")
+    if "in" in row:
+        _known(inner, _IN_KEYS, "row, in")
     rules, linear = _rules(row)
     geometry = _geometry(row)
     if linear is not None and geometry.word == 4 and not _had_32_bit(row, linear):
         raise InputError("row, bits", "64: Linux 5.9 and later have no 32-bit PV", "32")
     given = _mfn_list(inner, geometry)
     ops = _operations(inner.get("ops"), geometry, rules)
-    return Request(rules, linear, geometry, given, ops)
+    version = Version.parse(row["kernel"]) if isinstance(row.get("kernel"), str) else None
+    return Request(rules, linear, geometry, given, ops, version)
+
+
+def _known(given: dict[str, Any], known: frozenset[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise InputError(where, f"no key but {', '.join(sorted(known))}", shorten(key))
 
 
 def _rules(row: dict[str, Any]) -> tuple[Rules | None, LinearRules | None]:
@@ -100,7 +120,7 @@ def _number(value: object, where: str, low: int, high: int) -> int:
 
 def _geometry(row: dict[str, Any]) -> Geometry:
     bits = row.get("bits", 64)
-    if bits not in (32, 64) or isinstance(bits, bool):
+    if bits not in (32, 64) or not isinstance(bits, int):
         raise InputError("row, bits", "32 or 64", shorten(bits))
     whole = GEOMETRY_64 if bits == 64 else GEOMETRY_32
     if "entries" not in row:
@@ -112,7 +132,12 @@ def _mfn_list(inner: dict[str, Any], geometry: Geometry) -> NDArray[np.int64]:
     """The builder's list: given, or made from ``mfn_base`` on in the order of ``mfns``."""
     top = geometry.identity_bit - 1
     given = inner.get("mfn_list")
+    if "mfns" in inner and "mfn_desc" in inner:
+        raise InputError("row, mfns", "mfns or mfn_desc, not both", shorten(inner["mfns"]))
     if given is not None:
+        beside = [key for key in ("nr_pages", "mfn_base", "mfn_desc", "mfns", "seed") if key in inner]
+        if beside:
+            raise InputError("row, mfn_list", f"a list, or {beside[0]}, not both", "both")
         if not isinstance(given, list) or not 1 <= len(given) <= min(_MOST_PAGES, geometry.max_p2m_pfn):
             raise InputError("row, mfn_list", "a list of 1 or more MFNs that fit the tree", shorten(given))
         return np.array([_number(mfn, f"row, mfn_list[{i}]", 0, top) for i, mfn in enumerate(given)])
@@ -122,7 +147,7 @@ def _mfn_list(inner: dict[str, Any], geometry: Geometry) -> NDArray[np.int64]:
     if not isinstance(descending, bool):
         raise InputError("row, mfn_desc", "true or false", shorten(descending))
     order = inner.get("mfns", "descending" if descending else "ascending")
-    if order not in ORDERS:
+    if not isinstance(order, str) or order not in ORDERS:
         raise InputError("row, mfns", f"one of {', '.join(ORDERS)}", shorten(order))
     return mfn_list(pages, base, order, _number(inner.get("seed", 0), "row, seed", 0, 1 << 32))
 
@@ -132,6 +157,7 @@ def _operations(given: object, geometry: Geometry, rules: Rules | None) -> list[
         raise InputError("row, ops", "a list of operations", shorten(given))
     early = True
     ops: list[Operation] = []
+    mapped: set[int] = set()
     for index, item in enumerate(given):
         where = f"row, ops[{index}]"
         op = _operation(item, where, geometry)
@@ -139,6 +165,11 @@ def _operations(given: object, geometry: Geometry, rules: Rules | None) -> list[
             raise InputError(where, "an operation of this era, which has no early set", "es")
         if op.name in _BEFORE_RT and not early:
             raise InputError(where, f"{op.name} before the end of the early phase (rt)", "one after it")
+        if op.name in _AFTER_RT and early:
+            raise InputError(where, f"{op.name} after the end of the early phase (rt)", "one before it")
+        if op.name == "fm" and op.first in mapped:
+            raise InputError(where, "a frame without a foreign page", f"PFN {op.first:#x}")
+        (mapped.add if op.name == "fm" else mapped.discard)(op.first if op.name in ("fm", "fu") else -1)
         early = early and op.name != "rt"
         ops.append(op)
     return ops
@@ -154,6 +185,6 @@ def _operation(item: object, where: str, geometry: Geometry) -> Operation:
     if not wanted < len(item) <= 3:
         raise InputError(where, f"{name} and {wanted} numbers", shorten(item))
     limit = min(geometry.invalid, _PFN_LIMIT)
-    limits = (limit, geometry.invalid)
+    limits = (limit, geometry.identity_bit - 1 if name in ("bu", "fm") else geometry.invalid)
     numbers = [_number(value, where, 0, top) for value, top in zip(item[1:], limits, strict=False)]
     return Operation(name, *numbers[:wanted])

@@ -39,10 +39,21 @@ def set_range_identity(p2m: PhysToMachine, start: int, end: int) -> int:
     _PREPARE[edges](p2m, start, end)
     if not p2m.rules.swap:
         return _store_each(p2m, start, end)
-    pfn = start
+    pfn, span = start, p2m.geometry.entries**2
+    done = _identity_tops(p2m, -(-start // span), end // span)
     while pfn < end:
-        pfn = _sweep_mid(p2m, pfn, end)
+        top = pfn // span
+        pfn = pfn + span if top in done and pfn == top * span else _sweep_mid(p2m, pfn, end)
     return pfn - start
+
+
+def _identity_tops(p2m: PhysToMachine, first: int, end: int) -> frozenset[int]:
+    """Top entries of ``[first, end)`` behind which all is shared identity already: nothing to do."""
+    if first >= end:
+        return frozenset()
+    rows, which = np.unique(p2m.tree.top[first:end], return_inverse=True)
+    whole = (p2m.tree.mids.rows[rows] == IDENTITY).all(axis=1)
+    return frozenset((np.flatnonzero(whole[which]) + first).tolist())
 
 
 def _nothing(p2m: PhysToMachine, start: int, end: int) -> None:
@@ -63,8 +74,12 @@ def _every_mid(p2m: PhysToMachine, start: int, end: int) -> None:
     """A mid page for all that is touched, and a leaf behind either end that is inside one."""
     entries = p2m.geometry.entries
     span = entries * entries
-    for pfn in range(start - start % span, end + -end % span, span):
-        early.alloc_mid(p2m, pfn)
+    tops = slice(start // span, -(-end // span))
+    bare = p2m.tree.top[tops] == MISSING
+    if p2m.mfn_tree is not None:
+        bare |= p2m.mfn_tree.top[tops] == MISSING
+    for top in np.flatnonzero(bare) + tops.start:
+        early.alloc_mid(p2m, int(top) * span)
     for pfn in (start, end):
         if pfn % entries:
             early.alloc_leaf(p2m, pfn)
