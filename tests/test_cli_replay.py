@@ -86,3 +86,63 @@ def test_bad_operations_get_one_line(xenp2m, arguments):  # noqa: F811
     status, out, err = xenp2m("replay", *arguments)
     assert (status, out) == (2, "")
     assert one_line(err)
+
+
+def rows_file(tmp_path):
+    good = {"kernel": "3.12", "in": {"nr_pages": 8, "ops": [["g", 1]]}}
+    lines = [json.dumps(good | {"id": "one"}), "", "{", json.dumps(good | {"in": {"nr_pages": 0, "ops": []}}),
+             '{"kernel": "3.12", "kernel": "3.6", "nr_pages": 4, "ops": []}', json.dumps(good)]  # fmt: skip
+    path = tmp_path / "rows"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_rows_of_a_file_are_told_apart_and_bad_ones_named(xenp2m, tmp_path):  # noqa: F811
+    path = rows_file(tmp_path)
+    status, out, err = xenp2m("replay", path)
+    assert status == 2
+    assert out.startswith(f"{path}:1 · 'one'\n")
+    assert f"\n\n{path}:6\n" in out
+    assert [line.split()[1] for line in err.splitlines()] == [f"{path}:3:", f"{path}:4:", f"{path}:5:"]
+    assert "each key once, got 'kernel' twice" in err
+    status, out, err = xenp2m("replay", path, "--json")
+    assert (status, err) == (2, "")
+    assert ["error" in json.loads(line) for line in out.splitlines()] == [False, True, True, True, False]
+
+
+def test_long_tables_are_cut_and_shown_whole_on_demand(xenp2m):  # noqa: F811
+    many = ["ri:600-5000", "rt", *(f"s:{pfn}=0x999" for pfn in range(0, 500, 2))]
+    _, short, _ = xenp2m("replay", "--nr-pages", "512", *many)
+    _, whole, _ = xenp2m("replay", "--nr-pages", "512", *many, "--verbose")
+    assert "more operations (--verbose)" in short
+    assert "more rows (--verbose)" in short
+    assert "--verbose" not in whole
+    assert len(whole.splitlines()) > 700
+    assert len(short.splitlines()) < 100
+    assert max(map(len, short.splitlines())) <= 80
+
+
+def test_a_store_into_a_shared_page_is_told_once(xenp2m):  # noqa: F811
+    _, out, _ = xenp2m("replay", "--rules", "seed", *THREAD)
+    assert out.count("holds 0x1234\n") == 1
+    assert "overwritten" not in out
+
+
+def test_what_happens_around_the_p2m(xenp2m):  # noqa: F811
+    said = [
+        "--rules",
+        "seed",
+        "ri:0x93c00-0x100000",
+        "rt",
+        "bd:5",
+        "fm:7=0x999",
+        "m2p:0x999",
+        "pte:0x90000",
+        "save:0x8",
+    ]
+    status, out, _ = xenp2m("replay", *said, "bu:0x80000=0x500000", "g:1")
+    assert status == 1
+    assert "increase_reservation(0x80000, 0x500000)     BUG\n" in out
+    assert "BUG: phys_to_machine_mapping_valid; 1 operation not done" in out
+    assert "mfn_to_pfn(0x999)                           PFN 0x7\n" in out
+    assert "tools read 8 entries: 6 hold a page, 0 look like a race, 1 are no MFN" in out

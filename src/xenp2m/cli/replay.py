@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from xenp2m.cli.arguments import ADDRESS, PAGES, VERSION
 from xenp2m.cli.terminal import columns, paint
-from xenp2m.errors import InputError, shorten
+from xenp2m.errors import InputError, XenP2MError, shorten
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.kernel import Version
 from xenp2m.model.builder import ORDERS
-from xenp2m.replay import is_verified, parse_row, replay_row, run, start
+from xenp2m.replay import is_verified, parse_row, replay_row, run, runtime_of, start
+from xenp2m.replay_input import OPERATIONS
 from xenp2m.textfile import read_text
 from xenp2m.views.replay_text import replay_lines
 
 __all__ = ["command"]
 
-_OP = re.compile(r"(rt|g|s|__s|es|ri)(?::(.+))?")
-_FORMS = "ri:START-END, es:PFN=WORD, rt, s:PFN=WORD, __s:PFN=WORD or g:PFN, or a file of rows"
+_OP = re.compile(r"(rt|g|s|__s|es|ri|bu|bd|fm|fu|m2p|pte|save)(?::(.+))?")
+_FORMS = (
+    "ri:START-END, es:PFN=WORD, rt, s:PFN=WORD, __s:PFN=WORD, g:PFN, bu:PFN=MFN, bd:PFN, fm:PFN=MFN, fu:PFN,"
+    " m2p:MFN, pte:PFN or save, or a file of rows"
+)
 
 
-@click.command("replay")
+@click.command(
+    "replay",
+    epilog="The balloon stops where identity reached too far: xenp2m replay --rules seed"
+    " ri:0x93c00-0x100000 rt save bu:0x80000=0x500000",
+)
 @click.argument("what", nargs=-1, required=True, metavar="OPERATION...|ROWS")
 @click.option("--kernel", type=VERSION, help="Linux version whose rules are used.")
 @click.option("--rules", metavar="NAME", help="A rule set by its name, such as seed or 3.12.")
@@ -36,54 +44,103 @@ _FORMS = "ri:START-END, es:PFN=WORD, rt, s:PFN=WORD, __s:PFN=WORD or g:PFN, or a
 @click.option("--mfn-base", type=ADDRESS, default=1 << 20, help="Lowest MFN of the list.")
 @click.option("--mfns", type=click.Choice(ORDERS), default="ascending", help="Order of the list.")
 @click.option("--seed", type=click.IntRange(0, 1 << 32), default=0, help="Of a scrambled list.")
+@click.option("--verbose", is_flag=True, help="Every row of every table.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
-def command(what: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa: ANN401
+def command(what: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) -> int:  # noqa: ANN401
     """Do operations on the P2M of a chosen era: what each returned, the map, the tree, the pages.
 
     OPERATIONS are ri:START-END (identity over a range), es:PFN=WORD (early set), rt (the page
     allocator is up), s:PFN=WORD (set), __s:PFN=WORD (set without allocation), g:PFN (get), done in
     order on a list that the builder made. A WORD is an MFN, INVALID, identity, or foreign:MFN.
     ROWS is a file of JSON rows ("-" for standard input), each with rules, list and operations.
+
+    What happens around the P2M: after rt, bu:PFN=MFN and bd:PFN (the balloon takes a page from Xen, gives
+    one back), fm:PFN=MFN and fu:PFN (map and unmap a foreign page, with the M2P override up to 3.19); at any
+    time m2p:MFN (mfn_to_pfn), pte:PFN (the page-table entry made for it), save or save:END (what tools
+    read, and what of it they do not accept).
     """
     if all(_OP.fullmatch(word) for word in what):
-        rows: list[object] = [_row(what, said)]
+        rows = [_Row("", _row(what, said))]
     elif len(what) == 1:
         rows = _rows(read_text(what[0]), what[0])
     else:
         bad = next(word for word in what if not _OP.fullmatch(word))
         raise InputError("replay", _FORMS, shorten(bad))
-    return max([_one(row, as_json) for row in rows], default=0)
+    status = 0
+    for number, row in enumerate(rows):
+        if number and not as_json:
+            click.echo()
+        status = max(status, _json(row) if as_json else _text(row, verbose))
+    return status
 
 
-def _rows(text: str, where: str) -> list[object]:
+class _Row(NamedTuple):
+    """One row: where it stands ("" for a command line), and its value, or why it has none."""
+
+    where: str
+    value: object
+
+
+class _TwiceError(Exception):
+    """A key stands twice in one object."""
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _TwiceError(key)
+        found[key] = value
+    return found
+
+
+def _rows(text: str, where: str) -> list[_Row]:
     """JSON values, one a line; a line that is none becomes a row that answers with the reason."""
-    rows: list[object] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except (ValueError, RecursionError):
-                rows.append(InputError(f"{where}:{number}", "a JSON object", shorten(line.strip())))
+    name = "standard input" if where == "-" else where
+    rows = [
+        _parsed(line, f"{name}:{number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()
+    ]
     if not rows:
-        raise InputError(where, "rows of JSON, one a line", "none")
+        raise InputError(name, "rows of JSON, one a line", "none")
     return rows
 
 
-def _one(row: object, as_json: bool) -> int:
-    if as_json:
-        refused = isinstance(row, InputError)
-        answer: dict[str, Any] = {"schema": 1, "error": str(row)} if refused else replay_row(row)
-        click.echo(json.dumps(answer))
-        return 2 if "error" in answer else int("bug" in answer["out"])
-    if isinstance(row, InputError):
-        raise row
-    request = parse_row(row)
-    assert isinstance(row, dict)
+def _parsed(line: str, where: str) -> _Row:
+    try:
+        return _Row(where, json.loads(line, object_pairs_hook=_object))
+    except _TwiceError as twice:
+        return _Row(where, InputError(where, "each key once", f"{shorten(str(twice))} twice"))
+    except (ValueError, RecursionError):
+        return _Row(where, InputError(where, "a JSON object", shorten(line.strip())))
+
+
+def _json(row: _Row) -> int:
+    refused = isinstance(row.value, InputError)
+    answer: dict[str, Any] = {"schema": 1, "error": str(row.value)} if refused else replay_row(row.value)
+    click.echo(json.dumps(answer))
+    return 2 if "error" in answer else int("bug" in answer["out"])
+
+
+def _text(row: _Row, verbose: bool) -> int:
+    """Answer one row in text. A bad row of a file is told on standard error, and the next one is answered."""
+    try:
+        if isinstance(row.value, InputError):
+            raise row.value
+        request = parse_row(row.value)
+    except XenP2MError as bad:
+        if not row.where:
+            raise
+        said = str(bad) if isinstance(row.value, InputError) else f"{row.where}: {bad}"
+        click.echo(f"xenp2m: {' '.join(said.split())}", err=True)
+        return 2
+    assert isinstance(row.value, dict)
+    if row.where:
+        named = row.value.get("id")
+        click.echo(row.where + (f" · {shorten(named)}" if isinstance(named, (str, int)) else ""))
     p2m = start(request)
-    outcomes = list(run(p2m, request.ops))
-    for line in replay_lines(
-        p2m, outcomes, len(request.ops) - len(outcomes), is_verified(row, p2m), width=columns(), paint=paint
-    ):
+    outcomes = list(run(p2m, request.ops, runtime_of(request, p2m)))
+    left, verified = len(request.ops) - len(outcomes), is_verified(row.value, p2m)
+    for line in replay_lines(p2m, outcomes, left, verified, width=columns(), verbose=verbose, paint=paint):
         click.echo(line)
     return int(bool(outcomes) and outcomes[-1].bug is not None)
 
@@ -115,12 +172,15 @@ def _operation(word: str, said: dict[str, Any]) -> list[Any]:
     match = _OP.fullmatch(word)
     assert match is not None
     name, rest = match[1], match[2] or ""
-    separator = {"ri": "-", "g": "", "rt": ""}.get(name, "=")
-    parts = rest.split(separator, 1) if separator else ([rest] if rest else [])
-    if len(parts) != {"rt": 0, "g": 1}.get(name, 2):
+    wanted = OPERATIONS[name]
+    separator = "-" if name == "ri" else "="
+    parts = rest.split(separator, 1) if wanted == 2 else ([rest] if rest else [])
+    if name == "save" and not parts:
+        parts = ["0"]
+    if len(parts) != wanted:
         raise InputError(f"replay, {shorten(word)}", _FORMS)
     numbers = [_number(parts[0], word)] if parts else []
-    if name == "ri":
+    if name in ("ri", "bu", "fm"):
         numbers.append(_number(parts[1], word))
     elif len(parts) == 2:
         numbers.append(_value(parts[1], numbers[0], word, said))

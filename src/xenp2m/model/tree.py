@@ -238,7 +238,15 @@ class Tree:
             One line for each that does not hold: pointers lead to pages that exist, a page of one
             place hangs in one place, and shared pages hold what they were made with.
         """
-        broken = [f"p2m_{page}[{i}] was overwritten with {value:#x}" for page, i, value in self.scribbled()]
+        return [*self.overwritten(), *self.misplaced()]
+
+    def overwritten(self) -> list[str]:
+        """One line for each entry of a shared page that was written."""
+        return [f"p2m_{page}[{i}] was overwritten with {value:#x}" for page, i, value in self.scribbled()]
+
+    def misplaced(self) -> list[str]:
+        """One line for each pointer that leads nowhere, and each page that hangs in two places."""
+        broken = []
         for name, rows, pool in (("mid", self.top, self.mids), ("leaf", self._private_mids(), self.leaves)):
             flat = rows.reshape(-1)
             if flat.size and (int(flat.min()) < 0 or int(flat.max()) >= pool.used):

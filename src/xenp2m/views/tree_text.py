@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xenp2m.views.text import Paint, plain, rows
+from xenp2m.views.text import Paint, plain, plural, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from xenp2m.extents import Run
     from xenp2m.frames import Geometry
 
-__all__ = ["map_lines", "tree_lines"]
+__all__ = ["MOST_ROWS", "map_lines", "table_lines", "tree_lines"]
+
+MOST_ROWS = 24
+"""Rows of a table that are shown unless all are asked for."""
 
 _LEAVES = {
     "M": "p2m_missing",
@@ -26,8 +29,32 @@ _LEAVES = {
 _SHARED_MIDS = {"mid_missing": "p2m_mid_missing", "mid_identity": "p2m_mid_identity"}
 
 
+def table_lines(
+    table: Sequence[Sequence[str]], width: int, paint: Paint = plain, *, verbose: bool = False
+) -> Iterator[str]:
+    """A table with its heading, cut where it is long.
+
+    Args:
+        table: the rows, the heading first.
+        width: columns of the terminal.
+        paint: puts styles on text.
+        verbose: all rows.
+    """
+    shown = table if verbose or len(table) <= MOST_ROWS + 1 else table[:MOST_ROWS]
+    lines = iter(rows(shown, frozenset(), width))
+    yield paint(next(lines), "dim")
+    yield from lines
+    if len(shown) < len(table):
+        yield f" … {plural(len(table) - len(shown), 'more row')} (--verbose)"
+
+
 def tree_lines(
-    shape: Sequence[Sequence[Any]], geometry: Geometry, width: int, paint: Paint = plain
+    shape: Sequence[Sequence[Any]],
+    geometry: Geometry,
+    width: int,
+    paint: Paint = plain,
+    *,
+    verbose: bool = False,
 ) -> Iterator[str]:
     """The structure, one line for each stretch of pages of one sort.
 
@@ -36,13 +63,12 @@ def tree_lines(
         geometry: entries a page.
         width: columns of the terminal.
         paint: puts styles on text.
+        verbose: all lines, not the first ones.
     """
     table = [("p2m_top", "mid page", "entries", "leaf page", "PFNs")]
     for entry in shape:
         table.extend(_entry(entry, geometry.entries))
-    lines = iter(rows(table, frozenset(), width))
-    yield paint(next(lines), "dim")
-    yield from lines
+    yield from table_lines(table, width, paint, verbose=verbose)
 
 
 def _entry(entry: Sequence[Any], entries: int) -> Iterator[tuple[str, str, str, str, str]]:
@@ -67,12 +93,12 @@ def _pfns(start: int, end: int) -> str:
     return f"{start:#x} - {end:#x}"
 
 
-def map_lines(runs: Iterable[Run], width: int, paint: Paint = plain) -> Iterator[str]:
+def map_lines(
+    runs: Iterable[Run], width: int, paint: Paint = plain, *, verbose: bool = False
+) -> Iterator[str]:
     """The map as the kernel reads it, one line a run."""
     table = [("PFNs", "kind", "behind the first")]
     for run in runs:
         behind = f"{run.mfn:#x}" + (" descending" if run.step < 0 else "") if run.step else ""
         table.append((_pfns(run.start, run.end), run.kind.value, behind))
-    lines = iter(rows(table, frozenset(), width))
-    yield paint(next(lines), "dim")
-    yield from lines
+    yield from table_lines(table, width, paint, verbose=verbose)
