@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xenp2m.errors import InputError, UnsupportedError
+from xenp2m.errors import InputError, UnsupportedError, shorten
 from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, PAGE_SIZE, Kind
 from xenp2m.p2m import P2M
@@ -20,6 +20,7 @@ from xenp2m.sources.corememory import CoreMemory
 from xenp2m.sources.corenotes import read_notes
 from xenp2m.sources.coretable import CoreTable
 from xenp2m.sources.guestlist import recover_list
+from xenp2m.sources.known import name_of_head
 from xenp2m.sources.source import Guest, LazySource, Origin, Source
 
 if TYPE_CHECKING:
@@ -31,16 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["read", "sniff"]
 
-_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_OLD = tuple(magic.to_bytes(4, "little") for magic in (layout.MAGIC_PV, layout.MAGIC_HVM))
-
 
 def sniff(head: bytes) -> bool:
-    """Whether a file that begins with `head` is for `read`: ELF cores, and the form before ELF.
-
-    Eighteen bytes are enough. Compressed files are not claimed.
-    """
-    return head[:4] in _OLD or (head[:4] == b"\x7fELF" and head[16:18] == b"\x04\0")
+    """Whether a file that begins with `head` is an ELF core; eighteen bytes are enough."""
+    return head[:4] == b"\x7fELF" and head[16:18] == b"\x04\0"
 
 
 def read(path: Path | str, *, salvage: bool = False, progress: Progress | None = None) -> Source:
@@ -55,9 +50,9 @@ def read(path: Path | str, *, salvage: bool = False, progress: Progress | None =
         A source whose map is read when it is first asked for.
 
     Raises:
-        InputError: not a core, or one that contradicts itself; compressed; truncated without
-            `salvage`. The table and the list are checked when they are read.
-        UnsupportedError: a core from before the ELF format, or of another architecture.
+        InputError: not a Xen core, or one that contradicts itself; truncated without `salvage`. The
+            table and the list are checked when they are read.
+        UnsupportedError: compressed, from before the ELF format, or of another architecture.
     """
     file = Binary(path)
     _refuse_others(file)
@@ -73,17 +68,10 @@ def read(path: Path | str, *, salvage: bool = False, progress: Progress | None =
 
 
 def _refuse_others(file: Binary) -> None:
-    head = file.read(0, min(16, file.size), "the ELF header")
-    if head[:4] in _OLD:
-        raise UnsupportedError(
-            file.name,
-            "an ELF core",
-            "a core of Xen before 3.1 (xc_core without ELF), which nothing here reads",
-        )
-    for magic, tool in _PACKED.items():
-        if head.startswith(magic):
-            pipe = f"{tool} -dc {file.name} | cp --sparse=always /dev/stdin FILE"
-            raise InputError(file.name, f"an unpacked core ({pipe})", f"{tool} data")
+    head = file.read(0, min(4096, file.size), "the ELF header")
+    if head[:4] != b"\x7fELF":
+        known = name_of_head(head, file.name)
+        raise UnsupportedError(file.at(0), "an ELF core of a Xen domain", known or shorten(head[:8]))
 
 
 def _check_counts(file: Binary, elf: CoreElf, notes: CoreNotes, *, salvage: bool) -> None:

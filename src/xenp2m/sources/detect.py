@@ -53,6 +53,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
+    "core": Format("core", pipe=False),
     "stream": Format("stream.reader", pipe=True),
 }
 """Kinds of input by name, in the order in which they are asked."""
