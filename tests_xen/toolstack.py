@@ -13,7 +13,7 @@ from tests_xen.errors import UnavailableError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["START", "toolstack_files"]
+__all__ = ["START", "libraries", "toolstack_files"]
 
 _PROGRAMS = (
     "xl", "xenstored", "xenconsoled", "xen-init-dom0", "xen-mfndump", "libxl-save-helper", "xenctx",
@@ -60,10 +60,10 @@ def toolstack_files(suite: str) -> dict[str, bytes | str]:
             files[f"usr/sbin/{name}"] = f"/{inside}"
         todo.append(found[name])
     files |= {f"usr/bin/xenstore-{name}": "xenstore" for name in ("read", "write", "ls")}
-    return files | _libraries(roots, todo)
+    return files | libraries(roots, todo)
 
 
-def _libraries(roots: list[Path], todo: list[Path]) -> dict[str, bytes | str]:
+def libraries(roots: list[Path], todo: list[Path]) -> dict[str, bytes | str]:
     """The shared libraries behind some programs, and the loader, all in the loader's own directories."""
     known: dict[str, Path] = {}
     for root in roots:

@@ -1,0 +1,124 @@
+"""Read running domains with the program inside a booted dom0, and compare with other witnesses.
+
+Dom0's own map is held against the kernel's memory, the maps of two guests against
+``xen-mfndump``. The program runs with Debian's own Python and numpy.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tests_xen.build import GUEST, small_guest
+from tests_xen.hosts import Host
+from tests_xen.initramfs import TOOLSTACK_MODULES, archive, dom0_files
+from tests_xen.packages import busybox
+from tests_xen.python import python_files
+from tests_xen.readout import LEAF, read_p2m
+from tests_xen.streams import dumped_pairs
+from tests_xen.toolstack import START, toolstack_files
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tests_xen.packages import Kernel
+    from tests_xen.qemu import Boot
+
+__all__ = ["LIVE", "SECONDS", "files", "judged"]
+
+LIVE = Host("live", "4G", dom0_mem="2G,max:2G", note="the map of dom0 and of two guests, read inside dom0")
+SECONDS = 400.0
+
+_INVALID = (1 << 64) - 1
+_IDENTITY, _FOREIGN = 1 << 62, 1 << 63
+_WORD = re.compile(r"^word ([0-9a-f]+) (\d+) ([0-9a-f]+) (-?\d+)$", re.MULTILINE)
+
+
+def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
+    """Dom0's ramdisk: the toolstack, Python, the program, two guests.
+
+    Raises:
+        UnavailableError: a package is not to be had.
+    """
+    inside = {
+        "bin/busybox": busybox(), "init": (GUEST / "domu-init.sh").read_bytes(),
+        "dev/": b"", "proc/": b"", "sys/": b"",
+    }  # fmt: skip
+    job = START + (GUEST / "live.sh").read_text()
+    # The newest C library comes last: Python's suite is never older than the toolstack's.
+    tree = dom0_files(linux, job, TOOLSTACK_MODULES) | toolstack_files(host.xen) | python_files(host.xen)
+    return tree | {
+        "guest": small_guest().read_bytes(), "vmlinuz": linux.image.read_bytes(),
+        "guest.gz": gzip.compress(archive(inside), 1, mtime=0),
+    }  # fmt: skip
+
+
+def judged(came: Boot) -> tuple[int, list[str]]:
+    """Entries compared, and what was not the same."""
+    if came.files.get("status") != b"0\n":
+        log = came.files.get("job.log", b"").decode(errors="replace").strip().splitlines()
+        return 0, [f"{came.outcome}: {' / '.join(log[-3:]) if log else 'no word'}"]
+    own = _own(came.files)
+    guests = {name: _guest(came.files, name) for name in ("small", "linux")}
+    running = _map(came.files["linux.running.json"])
+    wrong = own[1] + [line for _, lines in guests.values() for line in lines]
+    if running.size != _map(came.files["linux.json"]).size:
+        wrong.append("linux: the running map has another size")
+    if b"no such domain" not in came.files["nobody"]:
+        wrong.append(f"live:999: {came.files['nobody'].decode(errors='replace').strip()}")
+    return own[0] + sum(count for count, _ in guests.values()), wrong
+
+
+def _own(files: dict[str, bytes]) -> tuple[int, list[str]]:
+    """Dom0's own map against the kernel's memory, read before and after; either is right."""
+    found = _map(files["self.json"])
+    differing = [int(np.count_nonzero(found != _kernel(files[f"p2m{tag}.txt"], found.size)))
+                 for tag in (".before", "")]  # fmt: skip
+    wrong = [] if 0 in differing else [f"self: {min(differing)} of {found.size} entries differ"]
+    return found.size, wrong
+
+
+def _guest(files: dict[str, bytes], name: str) -> tuple[int, list[str]]:
+    found = _map(files[f"{name}.json"])
+    pairs = dumped_pairs(files[f"{name}.mfndump"])
+    expected = np.full(found.size, _INVALID, np.uint64)
+    expected[np.array(list(pairs), np.int64)] = np.array(list(pairs.values()), np.uint64)
+    own = found < np.uint64(_IDENTITY)
+    wrong = int(np.count_nonzero(np.where(own, found, np.uint64(_INVALID)) != expected))
+    return found.size, [f"{name}: {wrong} of {found.size} entries differ"] if wrong else []
+
+
+def _map(text: bytes) -> NDArray[np.uint64]:
+    """The words of a map of ``xenp2m show --json``."""
+    answer: dict[str, Any] = json.loads(text)
+    words = np.full(answer["p2m"][-1][1], _INVALID, np.uint64)
+    for start, end, kind, *number in answer["p2m"]:
+        if kind == "identity":
+            words[start:end] = np.arange(start, end, dtype=np.uint64) | np.uint64(_IDENTITY)
+        elif kind != "missing":
+            first, step = (*number, 1)[:2]
+            run = np.uint64(first) + np.arange(end - start, dtype=np.int64).astype(np.uint64) * np.uint64(
+                step % (1 << 64)
+            )
+            words[start:end] = run | np.uint64(_FOREIGN if kind == "foreign" else 0)
+    return words
+
+
+def _kernel(text: bytes, size: int) -> NDArray[np.uint64]:
+    """The words of dom0's list as its kernel has them, up to `size`."""
+    readout = read_p2m(text.decode())
+    words = np.full(max(size, readout.read), _INVALID, np.uint64)
+    for start, end, kind in readout.kinds:
+        if kind == "identity" and start < size:
+            end = min(end, words.size)
+            words[start:end] = np.arange(start, end, dtype=np.uint64) | np.uint64(_IDENTITY)
+    for start_hex, count, value, step in _WORD.findall(text.decode()):
+        start, number = int(start_hex, 16), int(count)
+        offsets = np.arange(number, dtype=np.uint64) * np.uint64(int(step) % (1 << 64))
+        words[start : start + number] = np.uint64(int(value, 16)) + offsets
+    assert LEAF  # the list is whole pages
+    return words[:size]
