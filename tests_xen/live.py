@@ -18,7 +18,7 @@ from tests_xen.hosts import Host
 from tests_xen.initramfs import TOOLSTACK_MODULES, archive, dom0_files
 from tests_xen.packages import busybox
 from tests_xen.python import python_files
-from tests_xen.readout import LEAF, read_p2m
+from tests_xen.readout import read_p2m
 from tests_xen.streams import dumped_pairs
 from tests_xen.toolstack import START, toolstack_files
 
@@ -118,7 +118,10 @@ def _kernel(text: bytes, size: int) -> NDArray[np.uint64]:
             words[start:end] = np.arange(start, end, dtype=np.uint64) | np.uint64(_IDENTITY)
     for start_hex, count, value, step in _WORD.findall(text.decode()):
         start, number = int(start_hex, 16), int(count)
-        offsets = np.arange(number, dtype=np.uint64) * np.uint64(int(step) % (1 << 64))
-        words[start : start + number] = np.uint64(int(value, 16)) + offsets
-    assert LEAF  # the list is whole pages
+        words[start : start + number] = _ascending(int(value, 16), number, int(step))
     return words[:size]
+
+
+def _ascending(first: int, count: int, step: int) -> NDArray[np.uint64]:
+    """`count` words from `first` on, `step` apart, modulo 2^64."""
+    return np.uint64(first) + np.arange(count, dtype=np.uint64) * np.uint64(step % (1 << 64))

@@ -2,7 +2,7 @@
 
 ``libxenforeignmemory`` has a stable interface. ``libxenctrl`` has not: its name carries the version
 of Xen, and only what has stayed the same from 4.14 to 4.21 is used: ``xc_interface_open``,
-``xc_domain_getinfolist``, ``xc_domain_get_guest_width`` and the start of
+``xc_domain_getinfolist``, ``xc_domain_get_guest_width``, ``xc_vcpu_getcontext`` and the start of
 ``struct xen_domctl_getdomaininfo`` (``xen/include/public/domctl.h``).
 """
 
@@ -12,6 +12,7 @@ import ctypes
 import os
 import struct
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.frames import PAGE_SIZE
+from xenp2m.sources.layout import VCPU_GUEST_CONTEXT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,7 @@ _OLDEST, _NEWEST = (4, 14), (4, 21)
 _VERSION = Path("/sys/hypervisor/version")
 _PROT_READ = 1
 _BATCH = 1024
+_MOST_VCPUS = 1 << 13
 _INFO_BYTES = 1 << 12
 """Room for one ``xen_domctl_getdomaininfo``, many times what any version fills."""
 _HVM_GUEST = 1 << 1
@@ -48,12 +51,14 @@ class Domain:
         shared_info: MFN of its ``shared_info``.
         pages: pages it owns.
         word: bytes in a word of the guest.
+        cr3: the register of every vCPU whose context Xen hands out; of no vCPU of one's own domain.
     """
 
     domid: int
     shared_info: int
     pages: int
     word: int
+    cr3: tuple[int, ...] = ()
 
 
 class Toolstack(Protocol):
@@ -117,7 +122,17 @@ class XenLibraries:
             raise InputError(where, "its word size", os.strerror(ctypes.get_errno()))
         if width.value not in (4, 8):
             raise InputError(where, "a word of 4 or 8 bytes", str(width.value))
-        return Domain(domid, frame, pages, width.value)
+        vcpus = range(_MOST_VCPUS if domid else 0)
+        registers = takewhile(lambda cr3: cr3 is not None, (self._cr3(domid, n, width.value) for n in vcpus))
+        return Domain(domid, frame, pages, width.value, tuple(cr3 for cr3 in registers if cr3 is not None))
+
+    def _cr3(self, domid: int, vcpu: int, word: int) -> int | None:
+        """``ctrlreg[3]`` of a vCPU (``xc_vcpu_getcontext``), None where there is none."""
+        layout = VCPU_GUEST_CONTEXT[word]
+        buffer = ctypes.create_string_buffer(VCPU_GUEST_CONTEXT[8].itemsize)
+        if self._ctrl.xc_vcpu_getcontext(self._xch, domid, vcpu, buffer) < 0:
+            return None
+        return int(np.frombuffer(buffer.raw, layout, 1)[0]["ctrlreg"][3])
 
     def pages(self, domid: int, mfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Copies of machine frames (``xenforeignmemory_map``), `_BATCH` mapped at a time."""
@@ -178,6 +193,7 @@ def _declare(ctrl: ctypes.CDLL, foreign: ctypes.CDLL) -> None:
     _typed(ctrl.xc_interface_open, pointer, pointer, pointer, uint)
     _typed(ctrl.xc_domain_getinfolist, integer, pointer, domid, uint, pointer)
     _typed(ctrl.xc_domain_get_guest_width, integer, pointer, domid, pointer)
+    _typed(ctrl.xc_vcpu_getcontext, integer, pointer, domid, domid, pointer)
     _typed(foreign.xenforeignmemory_open, pointer, pointer, uint)
     _typed(foreign.xenforeignmemory_map, pointer, pointer, domid, integer, size, pointer, pointer)
     _typed(foreign.xenforeignmemory_unmap, integer, pointer, pointer, size)
