@@ -19,6 +19,8 @@ _LEFT_OUT = {
     "config-3.11-x86_64-linux-gnu", "f2py",
 }  # fmt: skip
 """Directories that nothing here needs; they are half of the size."""
+_OF_ONE_LIBC = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1")
+"""Parts of the C library that an older toolstack still names: they must be of the same age as the rest."""
 _SOURCE = Path(__file__).parents[1] / "src" / "xenp2m"
 
 
@@ -43,7 +45,7 @@ def python_files(suite: str) -> dict[str, bytes | str]:
                 if path.suffix == ".so" or (inside.parts[1] == "bin" and not path.is_symlink()):
                     extensions.append(path)
     programs = [path for path in extensions if path.read_bytes()[:4] == b"\x7fELF"]
-    files |= libraries(roots, programs)
+    files |= libraries(roots, programs, *_OF_ONE_LIBC)
     for path in _SOURCE.rglob("*"):
         if path.is_file() and path.parent.name != "__pycache__":
             inside = path.relative_to(_SOURCE.parent)

@@ -63,8 +63,8 @@ def toolstack_files(suite: str) -> dict[str, bytes | str]:
     return files | libraries(roots, todo)
 
 
-def libraries(roots: list[Path], todo: list[Path]) -> dict[str, bytes | str]:
-    """The shared libraries behind some programs, and the loader, all in the loader's own directories."""
+def libraries(roots: list[Path], todo: list[Path], *named: str) -> dict[str, bytes | str]:
+    """The libraries behind some programs, `named` ones, and the loader, in the loader's directories."""
     known: dict[str, Path] = {}
     for root in roots:
         for path in (
@@ -73,7 +73,7 @@ def libraries(roots: list[Path], todo: list[Path]) -> dict[str, bytes | str]:
         ):
             known.setdefault(path.name, path)
     files: dict[str, bytes | str] = {}
-    wanted = [*_OPENED_LATE, "ld-linux-x86-64.so.2"]
+    wanted = [*_OPENED_LATE, *named, "ld-linux-x86-64.so.2"]
     while todo or wanted:
         if todo:
             wanted += _needed(todo.pop())

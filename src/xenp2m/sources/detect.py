@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from xenp2m.errors import InputError, UnsupportedError
+from xenp2m.sources import live
 from xenp2m.sources.feed import Feed, FileFeed, open_feed
 from xenp2m.sources.known import name_of_head
 
@@ -69,7 +70,7 @@ def open(
     """Read a map from whatever holds one.
 
     Args:
-        path: a file, a FIFO, or ``-`` for standard input.
+        path: a file, a FIFO, ``-`` for standard input, ``live:self`` or ``live:`` and a domain's number.
         format: a name of `FORMATS`, where the first bytes are not to decide.
         salvage: take what a damaged input still tells.
         progress: called with bytes passed and bytes in all (None of a pipe).
@@ -83,6 +84,8 @@ def open(
     """
     if format is not None and format not in FORMATS:
         raise InputError("format", f"one of {', '.join(FORMATS)}", repr(format))
+    if str(path).startswith(live.PREFIX):
+        return live.read(str(path), salvage=salvage)
     with open_feed(path) as feed:
         head = feed.peek(_HEAD).tobytes()
         chosen = [FORMATS[format]] if format else FORMATS.values()
