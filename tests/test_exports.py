@@ -23,6 +23,7 @@ PACKAGES = {
     "xenp2m.sources",
     "xenp2m.sources.stream",
     "xenp2m.views",
+    "xenp2m.views.page",
     "xenp2m.views.plots",
 }
 """Packages that only hold modules."""

@@ -14,6 +14,7 @@ VERBS = {
     "plan": "what a host's boot will do with its memory, and how it ends",
     "explain": "one PFN, MFN or address of a plan and why it is so; a finding's story",
     "replay": "operations on the P2M of any era: what each returned, the tree drawn",
+    "report": "one HTML file: findings, the map to zoom and search, pictures",
 }
 
 _HELP = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xenp2m.errors import InputError
 
-__all__ = ["write_file"]
+__all__ = ["check_target", "write_file"]
 
 
 def write_file(name: str, data: bytes, *, force: bool = False) -> None:
@@ -26,15 +26,28 @@ def write_file(name: str, data: bytes, *, force: bool = False) -> None:
     if name == "-":
         sys.stdout.buffer.write(data)
         return
-    path = Path(name)
+    check_target(name, force=force)
     try:
-        if path.is_dir() or (path.exists() and not force):
-            kind = "a directory" if path.is_dir() else "one that exists (--force replaces it)"
-            raise InputError(name, "the name of a new file", kind)
-        _replace(path, data)
+        _replace(Path(name), data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(name, "a place that can be written", reason) from None
+
+
+def check_target(name: str, *, force: bool = False) -> None:
+    """Refuse a target before the work is done: a directory, or a file where `force` is not set.
+
+    Raises:
+        InputError: it cannot be written to.
+    """
+    path = Path(name)
+    try:
+        taken = name != "-" and (path.is_dir() or (path.exists() and not force))
+    except (OSError, ValueError) as error:
+        raise InputError(name, "the name of a file", getattr(error, "strerror", None) or str(error)) from None
+    if taken:
+        kind = "a directory" if path.is_dir() else "one that exists (--force replaces it)"
+        raise InputError(name, "the name of a new file", kind)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -1,0 +1,124 @@
+"""``xenp2m report``: one HTML file about a plan, for people and for the record."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from functools import partial
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from xenp2m import __version__
+from xenp2m.cli.outfile import check_target, write_file
+from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.progress import progress
+from xenp2m.errors import InputError
+from xenp2m.findings import Severity
+from xenp2m.intake import BUNDLED, read_hosts
+from xenp2m.plan import make_plan
+from xenp2m.sources.binary import Binary
+from xenp2m.sources.source import Origin
+from xenp2m.views.page.content import report_of_plan
+from xenp2m.views.page.html import page
+from xenp2m.views.page.picture import inline_svg
+from xenp2m.views.plots.canvas import render
+from xenp2m.views.plots.sheet import plan_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from matplotlib.figure import Figure
+
+    from xenp2m.findings import Finding
+    from xenp2m.views.page.content import Report
+
+__all__ = ["command"]
+
+
+class _Subject(NamedTuple):
+    """What a report is about: its content, its findings, and how to draw each of its pictures."""
+
+    report: Report
+    findings: Sequence[Finding]
+    figures: list[tuple[str, Callable[[], Figure]]]
+
+
+_CAPTIONS = {
+    "e820": "The maps of the host and of the guest, and the P2M that the kernel makes of them.",
+    "kinds": "What the map consists of.",
+    "frames": "Where in the machine each part of the guest's memory lies.",
+    "extents": "How contiguous the machine frames are.",
+    "balloon": "The memory as the builder gave it, after boot, and with the balloon at its maximum.",
+}
+
+
+@click.command("report")
+@click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON]...")
+@click.option("-o", "--output", required=True, metavar="FILE", help='File to write, or "-".')
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@host_options
+def command(inputs: tuple[str, ...], output: str, force: bool, **said: Any) -> int:  # noqa: ANN401
+    """Write a report: one HTML file that works offline, with everything in it.
+
+    INPUTS are as for plan. Example: xenp2m report xen.txt dmesg.txt -o host.html
+    """
+    check_target(output, force=force)
+    words = _words(said)
+    subject = _plan(inputs, said, words)
+    write_file(output, _written(subject), force=force)
+    return int(any(finding.severity >= Severity.WARNING for finding in subject.findings))
+
+
+def _words(said: dict[str, Any]) -> str:
+    """The options that were given, as one would type them."""
+    context = click.get_current_context()
+    given = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        told = source is not None and source.name == "COMMANDLINE"
+        if isinstance(parameter, click.Option) and parameter.name in said and told:
+            given.append(f"{parameter.opts[0]}={shlex.quote(str(said[parameter.name]))}")
+    return " ".join(given)
+
+
+def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject:
+    items = list(read_hosts(inputs, options_of(said)))
+    if len(items) != 1:
+        raise InputError("report", "one host", f"{len(items)} of them")
+    (item,) = items
+    if item.host is None:
+        raise item.error or InputError(item.where, "a host")
+    plan = make_plan(item.host)
+    names = ("e820", "frames", "extents", "balloon") if plan.p2m is not None else ("e820",)
+    report = report_of_plan(plan, item.title.partition("   from ")[0], list(_origins(inputs)), words)
+    return _Subject(report, plan.findings, [(name, partial(plan_figure, plan, name)) for name in names])
+
+
+def _origins(inputs: Sequence[str]) -> Iterator[Origin]:
+    """The inputs of a plan with their hashes; standard input was read and is gone."""
+    for name in inputs:
+        if name == "-":
+            yield Origin("standard input", "text")
+        else:
+            with Binary(name) as file:
+                yield Origin(name, "text", file.size, file.sha256())
+    if not inputs:
+        data = resources.files("xenp2m").joinpath("data", BUNDLED).read_bytes()
+        yield Origin("the bundled host", "console log", len(data), hashlib.sha256(data).hexdigest())
+
+
+def _written(subject: _Subject) -> bytes:
+    """The page; without matplotlib it says what is missing."""
+    pictures: list[tuple[str, str]] = []
+    note = ""
+    with progress("drawing", len(subject.figures)) as tell:
+        try:
+            for index, (name, figure) in enumerate(subject.figures):
+                tell(index)
+                svg = render(figure(), "svg")
+                pictures.append((_CAPTIONS[name], inline_svg(svg, f"{name}-", _CAPTIONS[name])))
+        except InputError as error:
+            note = f"No pictures: {error}."
+    return page(subject.report, __version__, pictures, note)
