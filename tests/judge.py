@@ -13,8 +13,10 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from xenp2m.replay import replay_row
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 JUDGED = (
@@ -39,10 +41,10 @@ def row_differences(answer: dict, expected: dict) -> list[str]:
     return wrong + [key for key in SAID_BY_ABSENCE if key not in expected and key in answer]
 
 
-def tree_differences(row: dict) -> list[str]:
+def tree_differences(answer: dict, expected: dict) -> list[str]:
     """Judged fields of one row of tree operations in which the replay differs."""
-    answer = replay_row({key: value for key, value in row.items() if key != "out"}).get("out", {})
-    return [key for key in TREE_JUDGED if answer.get(key) != row["out"].get(key)]
+    out = answer.get("out", {})
+    return [key for key in TREE_JUDGED if out.get(key) != expected.get(key)]
 
 
 def boot_differences(answer: dict, expected: dict) -> list[str]:
@@ -74,9 +76,9 @@ def kind_differences(runs: list, kinds: list) -> list[str]:
     return wrong
 
 
-def plan_json(arguments: list[str], stdin: str | None = None) -> list[dict]:
-    """Answers of ``xenp2m plan --json``."""
-    command = [sys.executable, "-m", "xenp2m", "plan", "--json", *arguments]
+def answers(verb: str, arguments: list[str], stdin: str | None = None) -> list[dict]:
+    """Answers of ``xenp2m VERB --json``."""
+    command = [sys.executable, "-m", "xenp2m", verb, "--json", *arguments]
     run = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=600, check=False)
     if run.returncode not in (0, 1, 2):
         raise SystemExit(f"{' '.join(command)}: status {run.returncode}\n{run.stderr}")
@@ -92,7 +94,7 @@ def judge_boot(directory: Path) -> tuple[list[str], dict]:
     """Differences of one real boot, and what was expected."""
     expected = json.loads((directory / "expected.json").read_text())
     options = ["--kernel", expected["kernel_option"]] if "kernel_option" in expected else []
-    (answer,) = plan_json([str(directory / "console.log.xz"), *options])
+    (answer,) = answers("plan", [str(directory / "console.log.xz"), *options])
     return boot_differences(answer, expected), expected
 
 
@@ -100,6 +102,14 @@ def vector_rows(path: Path) -> list[dict]:
     """Rows of one file of vectors."""
     with lzma.open(path, "rt") as file:
         return [json.loads(line) for line in file]
+
+
+def judge_rows(path: Path, verb: str, differences: Callable[[dict, dict], list[str]]) -> tuple[list, int]:
+    """Ids of the rows of one file that differ, and how many rows it has."""
+    rows = vector_rows(path)
+    text = "\n".join(json.dumps({k: v for k, v in row.items() if k != "out"}) for row in rows)
+    pairs = zip(rows, answers(verb, ["-"], text), strict=True)
+    return [row["id"] for row, answer in pairs if differences(answer, row["out"])], len(rows)
 
 
 def main() -> int:
@@ -112,27 +122,15 @@ def main() -> int:
         print(f"{directory.name:34} {expected['outcome']:16} {entries:>9,} entries  {len(wrong)} differences")
         for line in wrong:
             print(f"    {line}")
-    for path in sorted(HERE.glob("vectors/setup-*.jsonl.xz")):
-        rows = vector_rows(path)
-        answers = plan_json(
-            ["-"], "\n".join(json.dumps({k: v for k, v in r.items() if k != "out"}) for r in rows)
-        )
-        wrong_rows = [r["id"] for r, a in zip(rows, answers, strict=True) if row_differences(a, r["out"])]
-        total += len(wrong_rows)
-        print(
-            f"{path.name:34} {len(rows):>5} rows  {len(rows) - len(wrong_rows):>5} agree  {len(wrong_rows)} differ"
-        )
-        for row_id in wrong_rows:
-            print(f"    {row_id}")
-    for path in sorted(HERE.glob("vectors/tree-*.jsonl.xz")):
-        rows = vector_rows(path)
-        wrong_rows = [row["id"] for row in rows if tree_differences(row)]
-        total += len(wrong_rows)
-        print(
-            f"{path.name:34} {len(rows):>5} rows  {len(rows) - len(wrong_rows):>5} agree  {len(wrong_rows)} differ"
-        )
-        for row_id in wrong_rows:
-            print(f"    {row_id}")
+    for verb, differences in (("plan", row_differences), ("replay", tree_differences)):
+        kind = "setup" if verb == "plan" else "tree"
+        for path in sorted(HERE.glob(f"vectors/{kind}-*.jsonl.xz")):
+            wrong_rows, rows = judge_rows(path, verb, differences)
+            total += len(wrong_rows)
+            agree = f"{rows - len(wrong_rows):>5} agree  {len(wrong_rows)} differ"
+            print(f"{path.name:34} {rows:>5} rows  {agree}")
+            for row_id in wrong_rows:
+                print(f"    {row_id}")
     print(f"{total} differences")
     return int(total > 0)
 

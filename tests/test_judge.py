@@ -1,10 +1,11 @@
 """Every real boot ends as predicted, with the map and the kinds that were read out of it."""
 
 import json
+import lzma
 
 import pytest
 
-from judge import boot_differences, judge_boot, real_boots, row_differences
+from judge import boot_differences, judge_boot, judge_rows, real_boots, row_differences, tree_differences
 
 
 @pytest.mark.parametrize("directory", real_boots(), ids=lambda path: path.name)
@@ -26,6 +27,21 @@ def test_the_judge_can_fail():
         assert boot_differences(good | change, expected)
     assert row_differences({"released": 1}, {"released": 2}) == ["released"]
     assert row_differences({"bug": "x"}, {}) == ["bug"]
+    assert tree_differences({"out": {"ret": [1]}}, {"ret": [2]}) == ["ret"]
+    assert "ret" in tree_differences({"error": "no"}, {"ret": [2]})
+
+
+def test_rows_go_through_the_command_line(tmp_path):
+    row = {
+        "id": 5,
+        "kernel": "3.12",
+        "bits": 64,
+        "in": {"nr_pages": 3, "ops": [["g", 1]]},
+        "out": {"ret": [7]},
+    }
+    path = tmp_path / "rows.xz"
+    path.write_bytes(lzma.compress(json.dumps(row).encode()))
+    assert judge_rows(path, "replay", tree_differences) == ([5], 1)
 
 
 def test_there_are_boots_of_every_outcome():

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.judge import E820_WORDS, OUTCOMES, boot_differences, plan_json
+from tests.judge import E820_WORDS, OUTCOMES, answers, boot_differences
 
 from tests_xen.errors import LabError
 from tests_xen.readout import LEAF, Readout, read_p2m
@@ -58,7 +58,7 @@ def compare(boot: Boot, console: Path, kernel: Kernel) -> Verdict:
         kernel: named to the program where the console does not show it.
     """
     version = [] if b"Linux version" in boot.console else ["--kernel", kernel.version]
-    (answer,) = plan_json([str(console), *version])
+    (answer,) = answers("plan", [str(console), *version])
     readout, wrong = _read(boot)
     wrong += _differences(answer, boot, readout)
     warned = [f["code"] for f in answer.get("findings", ()) if f["severity"] != "note"]
