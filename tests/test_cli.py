@@ -375,3 +375,4 @@ def test_the_threads_premise_on_a_real_host(xenp2m):
     assert status == 1
     assert json.loads(out)["outcome"] == "crashes"
     assert json.loads(out)["verified"] is False
+    assert (json.loads(out)["rules"], json.loads(out)["extra_memory"]) == ("seed", "contiguous")

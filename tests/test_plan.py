@@ -1,10 +1,12 @@
 """Plans: every stretch of the map has one reason, and every place can be explained."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hosts import GIB, MIB, NVS, PC, RAM, RESERVED, Entry, pc, with_range
 from xenp2m.frames import Kind
+from xenp2m.hostrow import host_of_row
 from xenp2m.place import place_of
 from xenp2m.plan import make_plan
 
@@ -94,3 +96,25 @@ def test_cost_does_not_grow_with_pages():
         )
     )
     assert len(large.layout.runs) <= len(small.layout.runs) + 2
+
+
+@pytest.mark.parametrize(("kernel", "asked"), [("2.6.39", set()), ("3.18", set()), ("4.2", {"p2m_limit_gb"}),
+                                               ("6.1", {"p2m_limit_gb", "ibft"})])  # fmt: skip
+def test_what_a_kernel_does_not_look_at_is_not_assumed(kernel, asked):
+    row = {"kernel": kernel, "bits": 64, "in": {"nr_pages": 512, "e820": [[0, 1 << 30, 1]]}}
+    said = {line.split()[0] for line in make_plan(host_of_row(row, "row")).assumed}
+    assert said & {"p2m_limit_gb", "ibft"} == asked
+
+
+def test_machine_frames_of_populated_pages_are_assumed():
+    row = {
+        "kernel": "3.6",
+        "bits": 64,
+        "in": {"nr_pages": 512, "e820": [[0, 0x9F000, 1], [0x100000, 1 << 30, 1]]},
+    }
+    plan = make_plan(host_of_row(row, "row"))
+    assert plan.layout.populated
+    assert any("populated anew get MFNs from 0x100200 on" in line for line in plan.assumed)
+    assert not any(
+        "populated" in line for line in make_plan(host_of_row(row | {"kernel": "3.18"}, "row")).assumed
+    )

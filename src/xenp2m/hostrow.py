@@ -42,6 +42,9 @@ _DEFAULTS: dict[str, Any] = {
     "p2m_limit_gb": 512,
     "ibft": False,
 }
+_TREES = ("g1", "g1-3.0", "g1-3.1", "g1b", "g2", "g2-3.16", "g2r")
+_NOT_ASKED = {"p2m_limit_gb": _TREES, "ibft": (*_TREES, "g3a")}
+"""Eras in which a field changes nothing, so that its default is no assumption."""
 _OBJECTS = frozenset({"kernel", "start_info", "pt", "initrd", "p2m_frames", "virt_p2m_4tools", "variant"})
 _FIELDS = frozenset(_DEFAULTS) | _OBJECTS | {"nr_pages"}
 
@@ -115,7 +118,7 @@ def _release(version: object, variant: object, where: str, assumed: list[str]) -
 
 def _host(fields: Mapping[str, Any], release: Release, where: str, assumed: list[str]) -> Host:
     for key, default in _DEFAULTS.items():
-        if key not in fields:
+        if key not in fields and release.era not in _NOT_ASKED.get(key, ()):
             shown = "unlimited" if key == "max_res" else "none given" if default is None else default
             assumed.append(f"{key} {str(shown).lower() if isinstance(shown, bool) else shown}")
     value = {**_DEFAULTS, **fields}

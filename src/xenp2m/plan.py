@@ -69,6 +69,9 @@ class Plan:
             lines.append(f"Linux {release.version} boots as {NEWEST} does, the newest that is known")
         if self.host.rules is not None:
             lines.append(f"the P2M is edited by the rules {self.host.rules}")
+        if self.layout.populated:
+            first = self.host.mfn_base + self.host.nr_pages
+            lines.append(f"frames populated anew get MFNs from {first:#x} on: Xen gives what it has")
         if not ERAS[release.era].verified:
             lines.append("this era boots as its neighbours do: its own source was not compared")
         return tuple(lines)

@@ -23,6 +23,10 @@ def answer(plan: Plan, row_id: object) -> dict[str, Any]:
     """One plan as an object; fields the kernel did not live to compute are left out."""
     layout = plan.layout
     result: dict[str, Any] = {"id": row_id, "schema": SCHEMA, "kernel": str(plan.host.release.version)}
+    if plan.host.rules is not None:
+        result["rules"] = plan.host.rules
+    if plan.host.extra != "behind":
+        result["extra_memory"] = plan.host.extra
     if layout.e820 is not None:
         result["e820"] = [list(entry) for entry in layout.e820]
         result["extra_early"] = _regions(layout.extra_bytes_early, layout.extra_early)
