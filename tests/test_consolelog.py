@@ -104,6 +104,7 @@ def test_every_fact_of_one_console():
         last_pfn=0x60061,
         memory_available=(204168, 1572860),
         memory_reserved=684152,
+        memory_kernel=14343 + 2338 + 9132 + 2824 + 17344,
         unavailable=(1, 97, 32671),
         ramdisk=Span(0x8000000, 0x83B3000),
         swiotlb=64 << 20,

@@ -120,6 +120,7 @@ class Printed:
         initrd_moved: where the initrd lay and where it was moved to.
         memory_available: KiB of ``Memory: A/B available``: available and all.
         memory_reserved: KiB that the same line calls reserved.
+        memory_kernel: KiB of kernel code, data, init and bss in it.
         memory_absent: KiB that it calls absent (up to 3.9; B then counts holes as well).
         one_to_one: the ``1-1 mapping on`` ranges, PFNs.
         unavailable: pages of each ``pages in unavailable ranges`` line.
@@ -149,6 +150,7 @@ class Printed:
     initrd_moved: Moved | None = None
     memory_available: tuple[int, int] | None = None
     memory_reserved: int | None = None
+    memory_kernel: int | None = None
     memory_absent: int | None = None
     one_to_one: tuple[Span, ...] = ()
     unavailable: tuple[int, ...] = ()
@@ -206,6 +208,7 @@ class Log:
         linux_cmdline: what the kernel was started with.
         linux_map, linux_map_label: the first map Linux prints: ``Xen`` is the guest's own, made
             during its boot, ``BIOS-e820`` (no hypervisor below) is the host's.
+        linux_map_open: the text ends inside that map.
         words: ``classic`` or ``linux7``, by how the kernel names E820 types.
         nonram_line: the kernel prints how many pages that are not RAM it remapped.
 
@@ -260,6 +263,7 @@ class Log:
     linux_cmdline: str | None = None
     linux_map: tuple[Entry, ...] = ()
     linux_map_label: str | None = None
+    linux_map_open: bool = False
     words: str | None = None
     nonram_line: bool = False
     plain_map: tuple[Entry, ...] = ()

@@ -23,7 +23,7 @@ from xenp2m.pasted import split_prefixes
 if TYPE_CHECKING:
     from xenp2m.e820 import Entry
 
-__all__ = ["Log", "Printed", "merge", "read_log"]
+__all__ = ["Log", "Printed", "merge", "read_boots", "read_log"]
 
 _MOST_ENTRIES = 10_000
 _MOST_LINES = 2_000_000
@@ -51,12 +51,29 @@ def read_log(text: str, name: str = "log") -> Log:
         InputError: a map of more than 10,000 entries, more than 1,000 boots, or more than
             2,000,000 lines.
     """
+    logs, chosen = read_boots(text, name)
+    return logs[chosen]
+
+
+def read_boots(text: str, name: str = "log") -> tuple[list[Log], int]:
+    """Read the facts of every boot in a paste.
+
+    Args:
+        text: as for `read_log`.
+        name: as for `read_log`.
+
+    Returns:
+        At least one log, in the order of the text, and the place of the one that `read_log` takes.
+
+    Raises:
+        InputError: as for `read_log`.
+    """
     reader = _Reader(name)
     for count, (number, line) in enumerate(unwrap(text)):
         if count > _MOST_LINES:
             raise InputError(f"{name}:{number}", f"a log of at most {_MOST_LINES:,} lines", "more")
         reader.feed(number, line)
-    return _chosen(reader.boots, name)
+    return _logs(reader.boots, name)
 
 
 class _Reader:
@@ -179,24 +196,26 @@ _OF_XEN = ("xen_version", "xen_cmdline", "host_map_source", "dom0_alloc", "initr
 _OF_LINUX = ("linux_version", "linux_cmdline")
 
 
-def _chosen(boots: list[Boot], name: str) -> Log:
-    """The facts of one boot out of several."""
+def _logs(boots: list[Boot], name: str) -> tuple[list[Log], int]:
+    """The facts of every boot, and which one counts."""
     kept: list[Boot] = []
     for boot in boots:
         if not _repeats(boot, kept) and (boot.facts or boot.maps or boot.memmap.entries()):
             kept.append(boot)
     if not kept:
-        return Log(name)
+        return [Log(name)], 0
     whole = [boot for boot in kept if boot.maps.get("host_map") and not _is_cut(boot)]
     chosen = (whole or [boot for boot in kept if _has_hypervisor(boot)] or kept)[-1]
-    place, seen = kept.index(chosen), len(kept)
-    log = _log(chosen, name, seen)
+    place = kept.index(chosen)
+    logs = [_log(boot, name, len(kept)) for boot in kept]
+    log = logs[place]
     if place and not log.has_kernel and not log.printed.dom0_end and not _has_hypervisor(kept[place - 1]):
         # The kernel's log was pasted first, the hypervisor's behind it.
         with suppress(InputError):
-            log = merge([log, _log(kept[place - 1], name, 0)])
-            log = replace(log, boots=seen - 1, names={})
-    return log
+            merged = merge([log, _log(kept[place - 1], name, 0)])
+            logs[place - 1 : place + 1] = [replace(merged, boots=len(kept) - 1, names={})]
+            place -= 1
+    return logs, place
 
 
 def _is_cut(boot: Boot) -> bool:
@@ -239,7 +258,7 @@ def _log(boot: Boot, name: str, boots: int) -> Log:
     if maps.get("iomem") and all(entry.end <= 1 for entry in maps["iomem"]):
         del maps["iomem"]
         facts["iomem_zeroed"] = True
-    facts |= maps | {"host_map_cut": _is_cut(boot)}
+    facts |= maps | {"host_map_cut": _is_cut(boot), "linux_map_open": boot.open == "linux_map"}
     lines = {
         fact: number
         for fact, number in boot.lines.items()

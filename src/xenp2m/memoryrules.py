@@ -62,6 +62,13 @@ def _dropped(boot: Boot, match: re.Match[str], number: int) -> None:
         kept.append(Span(int(match[1], 16), int(match[2], 16)))
 
 
+_PART = re.compile(r"(\d{1,12})[kK] (?:kernel code|rwdata|rodata|data|init|bss)\b")
+
+
+def _kernel(boot: Boot, match: re.Match[str], number: int) -> None:
+    boot.put("printed.memory_kernel", sum(int(size) for size in _PART.findall(match[0])), number)
+
+
 def _underflow(boot: Boot, match: re.Match[str], number: int) -> None:
     boot.put("printed.balloon_underflow", True, number)
 
@@ -84,6 +91,7 @@ MEMORY = _rules(
     ("software IO TLB", r"Placing (\d{1,9})MB software IO TLB", _swiotlb),
     ("k reserved", r"Memory: .{1,160}?(\d{1,18})k reserved", _number("memory_reserved")),
     ("K reserved", r"Memory: .{1,160}?(\d{1,18})K reserved", _number("memory_reserved")),
+    ("kernel code", r"Memory: .{1,300}", _kernel),
     ("k absent", r"Memory: .{1,160}?(\d{1,18})k absent", _number("memory_absent")),
     ("available pfn range", r"(?:WARNING: |xen: )?Unable to find available pfn range", _count("no_target")),
     ("extra memory regions", r"(?:xen: )?Warning: not enough extra memory regions", _count("regions_full")),

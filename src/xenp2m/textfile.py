@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-__all__ = ["LIMIT", "decode", "read_text"]
+__all__ = ["LIMIT", "coding_of", "decode", "read_text", "text_parts"]
 
 LIMIT = 64 << 20
 """Bytes of text taken at most, after unpacking."""
@@ -100,38 +100,61 @@ def read_text(path: str | os.PathLike[str], *, limit: int = LIMIT) -> str:
     Raises:
         InputError: no such file, not readable, empty, too long, damaged, or not text.
     """
-    name = "standard input" if str(path) == "-" else str(path)
+    data = bytearray()
+    for part in text_parts(path, limit=limit):
+        data += part
+    return decode(data, _name(path))
+
+
+def text_parts(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Iterator[bytes]:
+    """The bytes of a text file, unpacked, piece by piece.
+
+    Args:
+        path: as for `read_text`.
+        limit: bytes taken at most, packed and unpacked.
+
+    Yields:
+        Pieces of some 256 KiB; at least one byte in all.
+
+    Raises:
+        InputError: as for `read_text`, as soon as it is known.
+    """
+    name = _name(path)
     with ExitStack() as stack:
         try:
             stream = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
-            data = _read(stream, name, limit)
+            yield from _read(stream, name, limit)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             got = reason[:1].lower() + reason[1:]
             got = "a directory" if isinstance(error, IsADirectoryError) else got
             raise InputError(name, "a file that can be read", got) from None
-    return decode(data, name)
 
 
-def _read(stream: BinaryIO, name: str, limit: int) -> bytearray:
+def _name(path: str | os.PathLike[str]) -> str:
+    return "standard input" if str(path) == "-" else str(path)
+
+
+def _read(stream: BinaryIO, name: str, limit: int) -> Iterator[bytes]:
     pieces = _pieces(stream, name, limit)
     first = next(pieces, b"")
     if not first:
         raise InputError(name, _WANTED, "an empty file")
     packing = next((kind for magic, kind in _PACKED.items() if first.startswith(magic)), None)
-    data = bytearray()
+    head, size = bytearray(), 0
     for part in _chain(first, pieces) if packing is None else _unpack(first, pieces, packing, name):
-        fresh = len(data) < _HEAD
-        data += part
-        if len(data) > limit:
+        size += len(part)
+        if size > limit:
             raise InputError(name, f"at most {_mib(limit)} of text", "more")
-        if fresh and len(data) >= _HEAD:
-            _refuse(data, name, packing)
-    if len(data) < _HEAD:
-        _refuse(data, name, packing)
-    if not data:
+        if len(head) < _HEAD:
+            head += part[:_HEAD]
+            if len(head) >= _HEAD:
+                _refuse(head, name, packing)
+        yield part
+    if size < _HEAD:
+        _refuse(head, name, packing)
+    if not size:
         raise InputError(name, _WANTED, f"an empty file in {packing}")
-    return data
 
 
 def _mib(size: int) -> str:
@@ -234,7 +257,7 @@ def decode(data: bytes | bytearray, name: str) -> str:
     Raises:
         InputError: the bytes are mostly something else than text.
     """
-    coding = _coding(data[:4096])
+    coding = coding_of(data[:4096])
     if coding.startswith("utf-16"):
         text = data.decode(coding, "replace").removeprefix("\ufeff")
         return text.replace("\0", "") if "\0" in text else text
@@ -246,8 +269,11 @@ def decode(data: bytes | bytearray, name: str) -> str:
     return data.decode(coding, "replace")
 
 
-def _coding(head: bytes | bytearray) -> str:
-    """UTF-16 is known by its mark, or by its NULs: every second byte of its ASCII, no others."""
+def coding_of(head: bytes | bytearray) -> str:
+    """The coding that a text begins in.
+
+    UTF-16 is known by its mark, or by its NULs: every second byte of its ASCII, no others.
+    """
     if head.startswith(b"\xff\xfe"):
         return "utf-16-le"
     if head.startswith(b"\xfe\xff"):
