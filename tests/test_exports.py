@@ -19,6 +19,7 @@ NAMES = [
 PACKAGES = {
     "xenp2m.boot",
     "xenp2m.checks",
+    "xenp2m.diagnosis",
     "xenp2m.model",
     "xenp2m.sources",
     "xenp2m.sources.stream",

@@ -18,9 +18,9 @@ MODULES = {
 LEVELS = {
     0: "errors extents findings frames",
     1: "consolefacts consolelog consolerules dom0_mem e820 e820text entries faultrules host hostrow hypervisor kernel "
-    "kernelconfig m2p memoryrules model options p2m pasted runtable textfile toolrules",
+    "kernelconfig longlog m2p memoryrules model options p2m pasted redact runtable textfile toolrules",
     2: "boot checks sources",
-    3: "account intake mapdiff place plan reasons recover replay replay_input suggest",
+    3: "diagnosis account intake mapdiff place plan reasons recover replay replay_input suggest",
     4: "views",
     5: "cli",
 }

@@ -11,6 +11,7 @@ import sys
 __all__ = ["VERBS", "main"]
 
 VERBS = {
+    "diagnose": "pasted logs: where the memory went, why dom0 died, what agrees with its prediction",
     "plan": "what a host's boot will do with its memory, and how it ends",
     "explain": "one PFN, MFN or address of a plan and why it is so; a finding's story",
     "replay": "operations on the P2M of any era: what each returned, the tree drawn",

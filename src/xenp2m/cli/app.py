@@ -24,7 +24,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"xenp2m.cli.{cmd_name}").command
+        command: click.Command = import_module(f"xenp2m.cli.{cmd_name.replace('-', '_')}").command
         return command
 
 
@@ -34,6 +34,9 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit status: 0, 1 or 2.
     """
+    from xenp2m.cli.redaction import forget
+
+    forget()
     group = _Verbs(
         "xenp2m",
         help="The memory of a Xen PV host, worked out exactly.",
@@ -73,5 +76,7 @@ def _drop_output() -> None:
 
 
 def _complain(message: str) -> int:
-    click.echo(f"xenp2m: {' '.join(message.split())}", err=True)
+    from xenp2m.cli.redaction import active
+
+    click.echo(f"xenp2m: {active().text(' '.join(message.split()))}", err=True)
     return 2

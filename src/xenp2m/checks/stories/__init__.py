@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.checks.stories.boot import BOOT
+from xenp2m.checks.stories.diagnosis import DIAGNOSIS
 from xenp2m.checks.stories.faults import FAULTS
 from xenp2m.checks.stories.frames import FRAMES
 from xenp2m.checks.stories.older import OLDER
@@ -15,4 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STORIES"]
 
-STORIES: dict[str, Story] = {story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM)}
+STORIES: dict[str, Story] = {
+    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM, *DIAGNOSIS)
+}
