@@ -48,7 +48,7 @@ class Binary:
             raise InputError(self.name, "a file that can be read", reason) from None
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
-            os.close(self._fd)
+            self.close()
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
             raise InputError(self.name, "a regular file", kind)
         self.size = status.st_size

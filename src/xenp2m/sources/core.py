@@ -14,12 +14,13 @@ from xenp2m.errors import InputError, UnsupportedError, shorten
 from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, PAGE_SIZE, Kind
 from xenp2m.p2m import P2M
+from xenp2m.runtable import RunTable
 from xenp2m.sources import coreelf, layout
 from xenp2m.sources.binary import Binary
 from xenp2m.sources.corememory import CoreMemory
 from xenp2m.sources.corenotes import read_notes
 from xenp2m.sources.coretable import CoreTable
-from xenp2m.sources.guestlist import recover_list
+from xenp2m.sources.guestlist import GuestList, recover_list
 from xenp2m.sources.known import name_of_head
 from xenp2m.sources.source import Guest, LazySource, Origin, Source
 
@@ -64,7 +65,7 @@ def read(path: Path | str, *, salvage: bool = False, progress: Progress | None =
     pages = elf.sections[coreelf.PAGES]
     memory = CoreMemory(file, pages.offset, pages.size // PAGE_SIZE, table, translated=notes.translated)
     origin = Origin(file.name, f"xen core, {'HVM' if notes.translated else 'PV'}", file.size)
-    return LazySource(origin, memory, lambda: _load(file, origin, elf, notes, memory))
+    return LazySource(origin, memory, lambda: _load(file, origin, elf, notes, memory, salvage=salvage))
 
 
 def _refuse_others(file: Binary) -> None:
@@ -86,7 +87,9 @@ def _check_counts(file: Binary, elf: CoreElf, notes: CoreNotes, *, salvage: bool
             raise InputError(file.at(section.header), wanted, f"{section.size:#x}")
 
 
-def _load(file: Binary, origin: Origin, elf: CoreElf, notes: CoreNotes, memory: CoreMemory) -> Source:
+def _load(
+    file: Binary, origin: Origin, elf: CoreElf, notes: CoreNotes, memory: CoreMemory, *, salvage: bool
+) -> Source:
     guest, where = _guest(file, elf, notes)
     table = memory.table.table()
     entries = int(table.end[-1]) if table.end.size else 0
@@ -94,8 +97,15 @@ def _load(file: Binary, origin: Origin, elf: CoreElf, notes: CoreNotes, memory: 
         unknown = [Run(0, entries, Kind.UNKNOWN)] if entries else []
         p2m = P2M(unknown, geometry=guest.geometry, beyond=Kind.UNKNOWN)
         return Source(origin, guest, p2m, memory=memory, lost=(*elf.lost, *memory.table.lost))
+    if not table.start.size and guest.max_pfn:
+        table = RunTable.of([Run(0, min(guest.max_pfn, 1 << 52), Kind.UNKNOWN)])
     listed = P2M(table, geometry=guest.geometry, beyond=Kind.UNKNOWN)
-    found = recover_list(guest, memory.frames, notes.nr_pages, where)
+    try:
+        found = recover_list(guest, memory.frames, notes.nr_pages, where)
+    except InputError as error:
+        if not salvage:
+            raise
+        found = GuestList(guest, lost=(f"the guest's own list: {error}",))
     inferred = found.inferred
     if found.p2m is None:
         inferred = (*inferred, f"the map is the core's own table, {coreelf.P2M_TABLE}, which has frames only")

@@ -166,15 +166,14 @@ def _in_order(headers: list[Any]) -> list[tuple[str, Any]]:
     notes = next((i for i, row in enumerate(headers) if row["sh_type"] == "SHT_NOTE"), None)
     if notes is None:
         return named
-    named[notes] = (NOTES, headers[notes])
-    rest = list(enumerate(headers))[notes + 1 :]
-    if rest and rest[0][1]["sh_entsize"] in _SLOTS:
-        named[rest[0][0]] = (PRSTATUS, rest.pop(0)[1])
-    if len(rest) > 2:
-        named[rest[0][0]] = (SHARED, rest.pop(0)[1])
-    if len(rest) == 2:
-        table = PFN_TABLE if rest[1][1]["sh_entsize"] == 8 else P2M_TABLE
-        named[rest[0][0]], named[rest[1][0]] = (PAGES, rest[0][1]), (table, rest[1][1])
+    rest = headers[notes + 1 :]
+    names = [PRSTATUS] if rest and rest[0]["sh_entsize"] in _SLOTS else []
+    if len(rest) - len(names) == 3:
+        names.append(SHARED)
+    if len(rest) - len(names) == 2:
+        names += [PAGES, PFN_TABLE if rest[-1]["sh_entsize"] == 8 else P2M_TABLE]
+    for place, name in enumerate((NOTES, *names), notes):
+        named[place] = (name, headers[place])
     return named
 
 
