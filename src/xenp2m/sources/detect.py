@@ -56,6 +56,9 @@ class Format(NamedTuple):
 FORMATS = {
     "core": Format("core", pipe=False),
     "stream": Format("stream.reader", pipe=True),
+    "npz": Format("npz", pipe=False),
+    "mfndump": Format("mfndump", pipe=True),
+    "debugfs": Format("debugfs", pipe=True),
 }
 """Kinds of input by name, in the order in which they are asked."""
 

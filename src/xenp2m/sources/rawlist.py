@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[int], bytes | None]
 
-__all__ = ["ListPages", "RawList", "join_plain", "raw_list", "words_of"]
+__all__ = ["ListPages", "RawList", "join_plain", "raw_list", "widened", "words_of"]
 
 _ONES = b"\xff" * PAGE_SIZE
 _PRIVATE = -1
@@ -75,12 +75,18 @@ class RawList:
 
 
 def words_of(page: bytes, geometry: Geometry) -> NDArray[np.uint64]:
-    """Entries of one list page as 64-bit words; of 32-bit guests the flags move to bits 62 and 63."""
+    """Entries of one list page as 64-bit words."""
     if geometry.word == GEOMETRY_64.word:
         return np.frombuffer(page, "<u8").astype(np.uint64, copy=False)
-    narrow = np.frombuffer(page, "<u4").astype(np.uint64)
+    return widened(np.frombuffer(page, "<u4").astype(np.uint64))
+
+
+def widened(narrow: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Entries of a 32-bit guest with the flags moved from bits 30 and 31 to bits 62 and 63."""
     wide = (narrow & np.uint64(0x3FFF_FFFF)) | ((narrow >> np.uint64(30)) << np.uint64(62))
-    wide[narrow == np.uint64(GEOMETRY_32.invalid)] = GEOMETRY_64.invalid
+    wide[(narrow == np.uint64(GEOMETRY_32.invalid)) | (narrow == np.uint64(GEOMETRY_64.invalid))] = (
+        GEOMETRY_64.invalid
+    )
     return wide
 
 
