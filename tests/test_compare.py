@@ -4,12 +4,15 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_hex
 
 from xenp2m import P2M, Kind, Run
 from xenp2m.mapdiff import compare
 from xenp2m.views.compare import changed_parts, compared_end, pair_lines
-from xenp2m.views.plots.canvas import render
-from xenp2m.views.plots.pair import pair_figure
+from xenp2m.views.palette import LOOKS, Part
+from xenp2m.views.plots.bars import draw_bars
+from xenp2m.views.plots.canvas import panels, render
+from xenp2m.views.plots.pair import _bar, pair_figure
 
 BEFORE = P2M([Run(0, 600, Kind.MFN, 1000, 1), Run(600, 1000, Kind.MISSING), Run(1000, 1024, Kind.IDENTITY)])
 AFTER = P2M([Run(0, 800, Kind.MFN, 1000, 1), Run(800, 1000, Kind.MISSING), Run(1000, 1024, Kind.IDENTITY)])
@@ -77,6 +80,13 @@ def test_the_end_reaches_behind_everything():
     assert compared_end((BEFORE, AFTER), compare(BEFORE, AFTER)) == 896
     far = P2M([Run(0, 600, Kind.MFN, 1000, 1), Run(600, 4000, Kind.MISSING), Run(4000, 4001, Kind.IDENTITY)])
     assert compared_end((BEFORE, far), compare(BEFORE, far)) >= 1024
+
+
+def test_what_differs_is_drawn_over_what_does_not():
+    with panels([2]) as (_, (axes,)):
+        draw_bars(axes, [_bar("after", [Part(0, 9, "mfn")], [Part(4, 6, "mfn")], 9)], 9, "")
+    colours = [to_hex(each.get_facecolor()[0]) for each in axes.collections]
+    assert colours == ["#ececec", LOOKS["mfn"].light]
 
 
 def test_a_picture_of_the_pair():

@@ -16,7 +16,7 @@ MODULES = {
 """Every module but the package's own ``__init__`` and ``__main__``, which look at everything."""
 
 LEVELS = {
-    0: "errors extents findings frames",
+    0: "display errors extents findings frames",
     1: "consolefacts consolelog consolerules dom0_mem e820 e820text entries faultrules host hostrow hypervisor kernel "
     "kernelconfig longlog m2p memoryrules model options p2m pasted redact runtable textfile toolrules",
     2: "boot checks sources",

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from xenp2m.display import Displayed
+
 if TYPE_CHECKING:
     from xenp2m.extents import Range
 
@@ -67,7 +69,7 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Displayed):
     """One thing noticed about one host.
 
     Attributes:

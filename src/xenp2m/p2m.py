@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xenp2m.display import Displayed
 from xenp2m.entries import MISSING_WORD, count_words, find_word, runs_of, table_of
 from xenp2m.extents import Run, coalesce, count
 from xenp2m.frames import GEOMETRY_64, UNKNOWN_WORD, Geometry, Kind
@@ -30,7 +31,7 @@ _CHUNK = 1 << 15
 _IDENTITY_BIT = np.uint64(1 << 62)
 
 
-class P2M:
+class P2M(Displayed):
     """A map from PFN to machine frame over ``[0, len(p2m))``.
 
     Invariants: runs ascend from 0 without gap or overlap; an array holds 64-bit words in which

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from xenp2m.boot.select import ERAS, boot
 from xenp2m.checks.boot import boot_findings, outcome_of
+from xenp2m.display import Displayed
 from xenp2m.frames import Kind
 from xenp2m.kernel import NEWEST
 from xenp2m.model.rules import RULES
@@ -27,7 +28,7 @@ __all__ = ["Plan", "make_plan"]
 
 
 @dataclass
-class Plan:
+class Plan(Displayed):
     """The answer for one host.
 
     Attributes:

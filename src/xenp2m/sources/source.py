@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from xenp2m.display import Displayed
 from xenp2m.frames import GEOMETRY_64, Geometry
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Memory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(Displayed):
     """A map and its guest, as one input tells them.
 
     Attributes:

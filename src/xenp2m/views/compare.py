@@ -66,21 +66,18 @@ def pair_lines(
     labels = [name if len(name) <= 12 else name[:11] + "." for name in names]
     margin = max(map(len, labels)) + 1
     number = cell_count(width - margin)
-    lines = [" " * (margin + 1) + scale(end, number)]
-    differ = [False] * number
+    lines, marked = [" " * (margin + 1) + scale(end, number)], [""]
     present: set[str] = set()
     for label, p2m, changed in zip(labels, maps, changed_parts(diff), strict=True):
         ground = cells(parts(p2m.extents()), end, number)
         marked = cells(changed, end, number)
-        differ = [bool(mark) for mark in marked]
         present |= {look for look in (*ground, *marked) if look}
         lines.append(f" {label.ljust(margin)}" + _line(ground, marked, unicode=unicode, paint=paint))
     sign = "▲" if unicode else "^"
-    lines.append((" " * (margin + 1) + "".join(sign if each else " " for each in differ)).rstrip())
+    lines.append((" " * (margin + 1) + "".join(sign if mark else " " for mark in marked)).rstrip())
     lines += legend(present, width, unicode=unicode, paint=paint)
-    cell = size(max(1, end // number))
-    lines.append(paint(wrapped(f"{sign} something differs here; a character is {cell}", width), "dim"))
-    return lines
+    said = f"{sign} something differs here; a character is {size(max(1, end // number))}"
+    return [*lines, paint(wrapped(said, width), "dim")]
 
 
 def _line(ground: Sequence[str], marked: Sequence[str], *, unicode: bool, paint: Paint) -> str:

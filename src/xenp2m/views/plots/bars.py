@@ -75,8 +75,8 @@ def draw_bars(axes: Axes, bars: Sequence[Bar], end: int, title: str) -> None:
     """Draw bars from the top down over frames ``[0, end)``, with a legend of what occurs."""
     named: dict[str, tuple[str, str]] = {}
     for row, bar in enumerate(bars):
-        for text, group in groupby(sorted(bar.boxes, key=lambda box: box[2]), key=lambda box: box[2]):
-            boxes = [box for box in group if box[0] < end]
+        for text in dict.fromkeys(box[2] for box in bar.boxes):
+            boxes = [box for box in bar.boxes if box[2] == text and box[0] < end]
             if not boxes:
                 continue
             colour, hatch = named.setdefault(text, boxes[0][3:])
