@@ -9,7 +9,6 @@ import numpy as np
 
 from xenp2m.extents import Run
 from xenp2m.frames import Kind
-from xenp2m.runtable import RunTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,7 +109,7 @@ def account_of(source: Source) -> Account:
 
 def contiguity(p2m: P2M) -> Contiguity:
     """How the MFNs of a map lie. O(runs)."""
-    table = RunTable.of(p2m.extents()).only(Kind.MFN)
+    table = p2m.table().only(Kind.MFN)
     up = table.step > 0
     start, mfn, pages = table.start[up], table.mfn[up], table.pages[up]
     longest = None

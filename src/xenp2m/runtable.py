@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from xenp2m.extents import Run
+    from xenp2m.extents import Range, Run
 
-__all__ = ["KINDS", "Change", "RunTable", "changes"]
+__all__ = ["KINDS", "Change", "RunTable", "changes", "ranges_of"]
 
 KINDS = tuple(Kind)
 """Kinds in the order of their codes in `RunTable.kind`."""
@@ -60,6 +60,22 @@ class RunTable(NamedTuple):
         """The rows of one kind."""
         chosen = self.kind == _CODE[kind]
         return RunTable(*(column[chosen] for column in self))
+
+    def up_to(self, end: int, beyond: Kind) -> RunTable:
+        """The rows below PFN `end`, the last one cut there, or with a row of kind `beyond` up to there."""
+        chosen = self.start < end
+        ends = np.minimum(self.end[chosen], end)
+        cut = RunTable(self.start[chosen], ends, self.kind[chosen], self.mfn[chosen], self.step[chosen])
+        last = int(ends[-1]) if ends.size else 0
+        if last >= end:
+            return cut
+        return RunTable(
+            np.append(cut.start, np.int64(last)),
+            np.append(cut.end, np.int64(end)),
+            np.append(cut.kind, np.int8(_CODE[beyond])),
+            np.append(cut.mfn, np.int64(0)),
+            np.append(cut.step, np.int8(0)),
+        )
 
     @property
     def pages(self) -> NDArray[np.int64]:
@@ -145,3 +161,13 @@ def _crossings(rows: Change) -> NDArray[np.int64]:
     inside = (gap % slope == 0) & (offset >= 0) & (offset < pages)
     pfns = start[inside] + offset[inside]
     return np.concatenate((pfns, pfns + 1))
+
+
+def ranges_of(pfns: NDArray[Any]) -> list[Range]:
+    """Ascending PFNs as ranges, neighbours joined. O(n)."""
+    if not pfns.size:
+        return []
+    cuts = np.flatnonzero(np.diff(pfns) != 1) + 1
+    starts = pfns[np.concatenate(([0], cuts)).astype(np.int64)]
+    lasts = pfns[np.concatenate((cuts, [pfns.size])).astype(np.int64) - 1]
+    return [(start, last + 1) for start, last in zip(starts.tolist(), lasts.tolist(), strict=True)]

@@ -11,9 +11,14 @@ import sys
 __all__ = ["VERBS", "main"]
 
 VERBS = {
-    "diagnose": "pasted logs: where the memory went, why dom0 died, what agrees with its prediction",
+    "diagnose": "pasted logs: where the memory went, why dom0 died",
     "plan": "what a host's boot will do with its memory, and how it ends",
-    "explain": "one PFN, MFN or address of a plan and why it is so; a finding's story",
+    "explain": "one PFN, MFN or address of a plan and why; a finding's story",
+    "show": "a map of a core or saved domain: frames by kind, extents, contiguity",
+    "lookup": "PFNs, MFNs and addresses through a map; many from standard input",
+    "check": "whether a map is sound, and what save and restore make of it",
+    "diff": "two maps: before and after, or predicted and real",
+    "export": "a map or the guest's memory as flat image, ELF, JSON, CSV, Parquet",
     "replay": "operations on the P2M of any era: what each returned, the tree drawn",
     "report": "one HTML file: findings, the map to zoom and search, pictures",
 }

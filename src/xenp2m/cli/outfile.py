@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xenp2m.errors import InputError
 
-__all__ = ["check_target", "write_file"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+__all__ = ["check_target", "write_file", "written"]
 
 
 def write_file(name: str, data: bytes, *, force: bool = False) -> None:
@@ -26,9 +32,40 @@ def write_file(name: str, data: bytes, *, force: bool = False) -> None:
     if name == "-":
         sys.stdout.buffer.write(data)
         return
-    check_target(name, force=force)
+    with written(name, force=force) as file:
+        file.write(data)
+
+
+@contextmanager
+def written(name: str, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A new file beside `name` that takes its place when the block ends well.
+
+    Whatever goes wrong inside, `name` stays as it was and nothing is left beside it.
+
+    Args:
+        name: path of the target.
+        force: whether a file that is there may be replaced.
+
+    Raises:
+        InputError: the target exists and `force` is not set, is no file, or its place cannot be written.
+    """
+    path = Path(name)
     try:
-        _replace(Path(name), data)
+        check_target(name, force=force)
+        number, beside = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        try:
+            with os.fdopen(number, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(number)
+            check_target(name, force=force)
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(beside).chmod(0o666 & ~umask)
+            Path(beside).replace(path)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(name, "a place that can be written", reason) from None
@@ -42,25 +79,9 @@ def check_target(name: str, *, force: bool = False) -> None:
     """
     path = Path(name)
     try:
-        taken = name != "-" and (path.is_dir() or (path.exists() and not force))
+        taken = name != "-" and path.exists() and not (force and path.is_file())
     except (OSError, ValueError) as error:
         raise InputError(name, "the name of a file", getattr(error, "strerror", None) or str(error)) from None
     if taken:
-        kind = "a directory" if path.is_dir() else "one that exists (--force replaces it)"
+        kind = "one that exists (--force replaces it)" if path.is_file() else "a directory, pipe or device"
         raise InputError(name, "the name of a new file", kind)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    number, beside = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(number)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise

@@ -8,6 +8,7 @@ from xenp2m.e820 import type_name
 from xenp2m.extents import count
 from xenp2m.findings import Outcome, Severity
 from xenp2m.frames import PAGE_SIZE, Kind
+from xenp2m.views.findings_text import finding_lines
 from xenp2m.views.palette import parts
 from xenp2m.views.strip import strip
 from xenp2m.views.text import Paint, plain, plural, rows, size, wrapped
@@ -15,7 +16,6 @@ from xenp2m.views.text import Paint, plain, plural, rows, size, wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xenp2m.findings import Finding
     from xenp2m.plan import Plan
 
 __all__ = ["plan_lines", "shown_end"]
@@ -79,7 +79,7 @@ def shown_end(plan: Plan) -> int:
 def _errors(plan: Plan, width: int, paint: Paint) -> Iterator[str]:
     for finding in plan.findings:
         if finding.severity is Severity.ERROR:
-            yield from _finding(finding, width, paint, fix=True)
+            yield from finding_lines(finding, width, paint, fix=True)
             yield ""
 
 
@@ -133,24 +133,13 @@ def _findings(plan: Plan, width: int, verbose: bool, paint: Paint) -> Iterator[s
     if len(own) == len(plan.findings):
         yield " findings: none"
     for finding in (*rest, *own) if verbose else rest:
-        yield from _finding(finding, width, paint, fix=verbose or finding.severity is Severity.WARNING)
+        yield from finding_lines(finding, width, paint, fix=verbose or finding.severity is Severity.WARNING)
     if own and not verbose:
         kernel = f"Linux {plan.host.release.version}"
         text = f"{plural(len(own), 'note')} on {kernel} itself, on any host: --verbose"
         yield paint(wrapped(text, width), "dim")
     if len(own) < len(plan.findings):
         yield paint(wrapped("xenp2m explain CODE tells the story of a finding", width), "dim")
-
-
-def _finding(finding: Finding, width: int, paint: Paint, *, fix: bool) -> Iterator[str]:
-    label = f" {finding.severity} {finding.code}: "
-    text = wrapped(label.strip() + " " + finding.what, width, " ", "   ")
-    yield text.replace(label.strip(), paint(label.strip(), str(finding.severity)), 1)
-    if fix:
-        why = finding.why or finding.story.title
-        yield wrapped(f"{why}. {finding.story.fix}", width, "   ", "   ")
-    elif finding.why:
-        yield wrapped(f"{finding.why}.", width, "   ", "   ")
 
 
 def _e820(plan: Plan, width: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ from xenp2m.checks.stories.boot import BOOT
 from xenp2m.checks.stories.diagnosis import DIAGNOSIS
 from xenp2m.checks.stories.faults import FAULTS
 from xenp2m.checks.stories.frames import FRAMES
+from xenp2m.checks.stories.map import MAP
 from xenp2m.checks.stories.older import OLDER
 from xenp2m.checks.stories.stream import STREAM
 
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
 __all__ = ["STORIES"]
 
 STORIES: dict[str, Story] = {
-    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM, *DIAGNOSIS)
+    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM, *DIAGNOSIS, *MAP)
 }

@@ -1,0 +1,83 @@
+"""``xenp2m diff``: two maps compared, before and after, or predicted and real."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xenp2m.cli.opening import open_source, salvage_option
+from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.terminal import columns, paint
+from xenp2m.errors import InputError
+from xenp2m.intake import read_hosts
+from xenp2m.mapdiff import compare
+from xenp2m.plan import make_plan
+from xenp2m.views.diff_text import diff_lines, diff_object
+
+if TYPE_CHECKING:
+    from xenp2m.options import Options
+    from xenp2m.p2m import P2M
+
+__all__ = ["command"]
+
+_PLAN = "plan:"
+
+
+@click.command("diff")
+@click.argument("before", metavar="BEFORE")
+@click.argument("after", metavar="AFTER")
+@click.option("--kinds", is_flag=True, help="Compare kinds only, whatever the machine frames are.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--verbose", "-v", is_flag=True, help="Every stretch, also of a guest that moved as a whole.")
+@salvage_option
+@host_options
+def command(
+    before: str,
+    after: str,
+    kinds: bool,
+    as_json: bool,
+    verbose: bool,
+    salvage: bool,
+    **said: Any,  # noqa: ANN401
+) -> int:
+    """Compare two maps: before and after a migration or a balloon, or predicted and real.
+
+    BEFORE and AFTER are as for show; plan:LOG is the map that a plan of LOG predicts (plan: alone that of
+    the bundled host), with the options of plan. A prediction is compared by kinds.
+
+    Exit status: 0 where nothing differs, 1 where something does.
+
+    Example: xenp2m diff before.core after.core
+    """
+    if before == after == "-":
+        raise click.UsageError("expected standard input once, got it twice")
+    options = options_of(said)
+    maps = [_map(name, options, salvage) for name in (before, after)]
+    predicted = before.startswith(_PLAN) or after.startswith(_PLAN)
+    diff = compare(maps[0], maps[1], numbers=not (kinds or predicted))
+    if as_json:
+        click.echo(json.dumps(diff_object(diff, (before, after))))
+    else:
+        for line in diff_lines(diff, (before, after), width=columns(), verbose=verbose, paint=paint):
+            click.echo(line)
+    return int(not diff.same)
+
+
+def _map(name: str, options: Options, salvage: bool) -> P2M:
+    if not name.startswith(_PLAN):
+        source = open_source(name, salvage=salvage)
+        if source.m2p is not None:
+            raise InputError(name, "a guest's map", source.origin.format)
+        return source.p2m
+    log = name.removeprefix(_PLAN)
+    items = list(read_hosts((log,) if log else (), options))
+    if len(items) != 1 or items[0].host is None:
+        raise (items[0].error if len(items) == 1 else None) or InputError(
+            name, "one host", f"{len(items)} hosts"
+        )
+    plan = make_plan(items[0].host)
+    if plan.p2m is None:
+        raise InputError(name, "a boot that gets as far as a P2M", f"one that {plan.outcome} before")
+    return plan.p2m

@@ -1,0 +1,60 @@
+"""How the verbs over maps open what the user names: one option for all, progress, the file's hash."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+import click
+
+from xenp2m.cli.progress import progress
+from xenp2m.sources import detect
+from xenp2m.sources.binary import Binary
+
+if TYPE_CHECKING:
+    from xenp2m.sources.source import Source
+
+__all__ = ["complain", "hashed", "json_option", "open_source", "salvage_option"]
+
+HASHED = 1 << 28
+"""Bytes of a file up to which its hash is part of the JSON without ``--hash``: a fraction of a second."""
+
+salvage_option = click.option(
+    "--salvage", is_flag=True, help="Read what there is of a damaged or cut file, and say what is lost."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+
+
+def open_source(name: str, *, salvage: bool = False) -> Source:
+    """Open what the user named, with a bar where that takes long."""
+    with progress(f"reading {name}") as tell:
+        return detect.open(name, salvage=salvage, progress=tell)
+
+
+def hashed(source: Source, *, asked: bool, as_json: bool) -> Source:
+    """`source` with the hash of its file: where `asked`, or in JSON where the file is small.
+
+    Pipes and domains have none.
+    """
+    name = source.origin.name
+    if source.origin.sha256 is not None or not (asked or as_json) or not _is_file(name):
+        return source
+    if not asked and Path(name).stat().st_size > HASHED:
+        return source
+    with Binary(name) as file:
+        return replace(source, origin=replace(source.origin, sha256=file.sha256()))
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return S_ISREG(os.stat(name).st_mode)  # noqa: PTH116 (a name such as "live:1" is no path)
+    except (OSError, ValueError):
+        return False
+
+
+def complain(message: str) -> None:
+    """One line on the standard error output."""
+    click.echo(f"xenp2m: {' '.join(message.split())}", err=True)

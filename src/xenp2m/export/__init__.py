@@ -1,0 +1,1 @@
+"""A map and its guest's memory written for other programs: images, tables."""
