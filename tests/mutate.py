@@ -25,6 +25,7 @@ TESTS = (
     "test_replay.py",
     "test_thread.py",
     "test_balloon.py",
+    "test_replay_runtime.py",
 )
 
 
@@ -48,7 +49,7 @@ class Mutation(NamedTuple):
 MUTATIONS = (
     Mutation("no-edge-split", "model/range_identity.py", "    for pfn in (start, end):\n        if pfn % entries:\n", "    for pfn in ():\n        if pfn % entries:\n"),
     Mutation("no-split-of-the-end", "model/range_identity.py", "    for pfn in (start, end):\n        if pfn % (entries * entries):", "    for pfn in (start,):\n        if pfn % (entries * entries):"),
-    Mutation("no-mid-pages", "model/range_identity.py", "    for pfn in range(start - start % span, end + -end % span, span):", "    for pfn in range(start, start):"),
+    Mutation("no-mid-pages", "model/range_identity.py", "    for top in np.flatnonzero(bare) + tops.start:", "    for top in ():"),
     Mutation("no-guard", "model/phys_to_machine.py", "if rules.guard and leaf == MISSING:", "if False:"),
     Mutation("guard-on-identity-too", "model/phys_to_machine.py", "if rules.void_identity and leaf == IDENTITY:", "if leaf == IDENTITY:"),
     Mutation("no-leaf-swap", "model/phys_to_machine.py", "if rules.swap and leaf == MISSING:", "if False:"),
@@ -65,6 +66,11 @@ MUTATIONS = (
     Mutation("identity-page-read-as-it-is", "model/phys_to_machine.py", "if self.tree.leaf_of(pfn) == IDENTITY:\n            return self.identity(pfn)\n        return self.tree.word", "return self.tree.word"),
     Mutation("linear-fill-missing", "model/linear.py", "        if was_identity:\n", "        if False:\n"),
     Mutation("linear-nothing-shared", "model/linear.py", "kinds[(words == words.dtype.type(self.geometry.invalid)).all(axis=1)] = MISSING", "pass"),
+    Mutation("identity-taken-for-whole", "model/range_identity.py", "== IDENTITY).all(axis=1)", "== IDENTITY).any(axis=1)"),
+    Mutation("balloon-stops-in-3.12", "model/balloon.py", "Driver(version < (3, 12),", "Driver(version < (3, 13),"),
+    Mutation("no-scratch-page", "model/runtime.py", "self._scratch if self._driver.scratch else None", "None"),
+    Mutation("io-mark-in-3.16", "model/pte.py", '"3.6", "3.12"}', '"3.6", "3.12", "3.16"}'),
+    Mutation("tools-accept-identity", "model/runtime.py", "held & ~own & ~flagged, held & flagged", "held & ~own & ~flagged, held & ~held"),
     Mutation("linear-still-generation", "model/linear.py", "        self.generation += 2\n", ""),
 )  # fmt: skip
 

@@ -134,7 +134,8 @@ def test_what_cannot_be_done_is_one_line(ops, says):
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"bit": 64}, "no key but"), ({"bits": 64.0}, "32 or 64"), ({"ops": []}, "no key but"),
+    [({"rules": "seed", "kernel": "x"}, "row, kernel"), ({"rules": "seed", "kernel": "2.4"}, "2.6.39 or later"),
+     ({"in": {"nr_pages": 1 << 23, "ops": []}}, "0x400000"), ({"bit": 64}, "no key but"), ({"bits": 64.0}, "32 or 64"), ({"ops": []}, "no key but"),
      ({"in": {"nr_pages": 4, "ops": [], "mfn": 3}}, "row, in: expected no key but"),
      ({"in": {"nr_pages": 4, "ops": [], "mfns": "ascending", "mfn_desc": True}}, "not both"),
      ({"in": {"nr_pages": 4, "ops": [], "mfns": ["ascending"]}}, "one of ascending"),

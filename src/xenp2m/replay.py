@@ -70,7 +70,7 @@ __all__ = [
 STORE_BEYOND_END = "store-beyond-p2m-end"
 BRK_EXHAUSTED = "brk-exhausted"
 RUNTIME_PAGES = 1 << 15
-"""Pages that a replay's allocator gives out at most: 512 MiB. A set that finds none returns 0."""
+"""Pages that a replay's allocator gives out at most: 128 MiB. A set that finds none returns 0."""
 
 
 class Outcome(NamedTuple):

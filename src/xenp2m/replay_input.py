@@ -29,7 +29,8 @@ _BEFORE_RT = ("ri", "es")
 _AFTER_RT = ("bu", "bd", "fm", "fu")
 _ROW_KEYS = frozenset({"id", "kernel", "rules", "bits", "entries", "in", "out", "cls", "name"})
 _IN_KEYS = frozenset({"nr_pages", "mfn_base", "mfn_desc", "mfns", "seed", "mfn_list", "ops", "cls", "name"})
-_MOST_PAGES = 1 << 25
+_MOST_PAGES = 1 << 22
+"""Pages of a list: 16 GiB of guest, which cost 300 MiB here at most."""
 _PFN_LIMIT = 1 << 52
 
 
@@ -93,16 +94,17 @@ def _known(given: dict[str, Any], known: frozenset[str], where: str) -> None:
 
 def _rules(row: dict[str, Any]) -> tuple[Rules | None, LinearRules | None]:
     name, kernel = row.get("rules"), row.get("kernel")
+    version = Version.parse(kernel) if isinstance(kernel, str) else None
+    if version is None and (kernel is not None or name is None):
+        raise InputError("row, kernel", "a Linux version or a rule set in rules", shorten(kernel))
+    chosen = None if version is None else Release.of(version).p2m
     if name is not None:
         if isinstance(name, str) and name in RULES:
             return RULES[name], None
         if isinstance(name, str) and name in LINEAR_RULES:
             return None, LINEAR_RULES[name]
         raise InputError("row, rules", f"one of {', '.join([*RULES, *LINEAR_RULES])}", shorten(name))
-    version = Version.parse(kernel) if isinstance(kernel, str) else None
-    if version is None:
-        raise InputError("row, kernel", "a Linux version or a rule set in rules", shorten(kernel))
-    chosen = Release.of(version).p2m
+    assert chosen is not None
     return (RULES[chosen], None) if chosen in RULES else (None, LINEAR_RULES[chosen])
 
 
