@@ -23,6 +23,7 @@ from xenp2m.kernel import Release, Version
 from xenp2m.model.phys_to_machine import PhysToMachine
 from xenp2m.model.rules import RULES
 from xenp2m.model.shape import runs, shape
+from xenp2m.plan import make_plan
 
 VECTORS = Path(__file__).parent / "vectors"
 FILES = ["2.6.39", "2.6.39-32", "3.6", "3.6-32", "3.12", "3.18", "3.18-32", "g3a"]
@@ -124,6 +125,9 @@ def test_extra_memory_over_a_hole_is_told_from_over_reach(geometry, mib, rules):
     assert found.asked == hole
     assert bool(found.identity) == (rules is not None)
     assert found.bug_pfn == min(start for start, _ in [*found.identity, *found.asked])
+    reasons = {(part.start, part.end): part.why for part in make_plan(replace(host, rules=rules)).stretches}
+    assert all("placed over this hole" in reasons[part] for part in found.asked)
+    assert all("rounded out" in reasons[part] for part in found.identity)
 
 
 @pytest.mark.parametrize("bits", [32, 64])

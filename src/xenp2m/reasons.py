@@ -103,7 +103,8 @@ class _Reasons:
             *(e for s in self._swaps for e in s[0]),
         }
         self._edges = sorted(edges)
-        self._borders = sorted({edge for region in self._extra for edge in region})
+        self._asked = intersect(self._extra, layout.asked_identity)
+        self._borders = sorted({edge for region in (*self._extra, *self._asked) for edge in region})
 
     def cut(self, run: Run) -> Iterator[Range]:
         """Parts of a run that have different reasons."""
@@ -115,6 +116,8 @@ class _Reasons:
         """The reason, as a phrase."""
         if kind is Kind.IDENTITY:
             over = intersect([(start, end)], self._extra)
+            if intersect([(start, end)], self._asked):
+                return "extra memory, overwritten: it was placed over this hole of the map"
             wrong = "extra memory, overwritten: identity was rounded out to a whole page of the tree"
             return wrong if over else self._why_identity(start, end)
         if kind is Kind.MFN:
