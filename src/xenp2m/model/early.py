@@ -16,7 +16,7 @@ from xenp2m.model.tree import FIRST, IDENTITY, MISSING
 if TYPE_CHECKING:
     from xenp2m.model.phys_to_machine import PhysToMachine
 
-__all__ = ["alloc_and_store", "alloc_leaf", "alloc_mid", "reuse_leaf"]
+__all__ = ["alloc_and_store", "alloc_leaf", "alloc_mid", "idle_leaf", "reuse_leaf"]
 
 
 def alloc_mid(p2m: PhysToMachine, pfn: int) -> None:
@@ -67,7 +67,7 @@ def reuse_leaf(p2m: PhysToMachine, pfn: int) -> bool:
     tree = p2m.tree
     if pfn % p2m.geometry.entries:
         return False
-    found = _idle_leaf(p2m)
+    found = idle_leaf(p2m)
     if found is None:
         return False
     place, row, shared = found
@@ -88,7 +88,7 @@ def _hang(p2m: PhysToMachine, place: int, leaf: int, told: int) -> None:
         p2m.mfn_tree.link(top, mid, told)
 
 
-def _idle_leaf(p2m: PhysToMachine) -> tuple[int, int, int] | None:
+def idle_leaf(p2m: PhysToMachine) -> tuple[int, int, int] | None:
     """First leaf page that holds only identity or only missing.
 
     Returns:

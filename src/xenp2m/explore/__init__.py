@@ -1,0 +1,1 @@
+"""Every short sequence of operations on a toy tree, against a flat map."""
