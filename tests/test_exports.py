@@ -20,6 +20,7 @@ PACKAGES = {
     "xenp2m.boot",
     "xenp2m.checks",
     "xenp2m.diagnosis",
+    "xenp2m.explore",
     "xenp2m.export",
     "xenp2m.model",
     "xenp2m.sources",

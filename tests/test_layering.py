@@ -20,7 +20,7 @@ LEVELS = {
     1: "consolefacts consolelog consolerules dom0_mem e820 e820text entries faultrules host hostrow hypervisor kernel "
     "kernelconfig longlog m2p memoryrules model options p2m pasted redact runtable textfile toolrules",
     2: "boot checks sources",
-    3: "account diagnosis export intake mapdiff pagewalk place plan reasons recover replay replay_input reverse "
+    3: "account diagnosis explore export intake mapdiff pagewalk place plan reasons recover replay replay_input reverse "
     "suggest translate",
     4: "views",
     5: "cli",

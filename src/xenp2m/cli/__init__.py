@@ -20,6 +20,7 @@ VERBS = {
     "diff": "two maps: before and after, or predicted and real",
     "export": "a map or the guest's memory as flat image, ELF, JSON, CSV, Parquet",
     "replay": "operations on the P2M of any era: what each returned, the tree drawn",
+    "explore": "the shortest sequence of operations that breaks a rule set",
     "report": "one HTML file: findings, the map to zoom and search, pictures",
 }
 

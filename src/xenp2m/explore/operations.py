@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from xenp2m.frames import Geometry
 from xenp2m.model.linear import LinearRules
-from xenp2m.model.rules import Rules
+
+if TYPE_CHECKING:
+    from xenp2m.frames import Geometry
+    from xenp2m.model.rules import Rules
 
 __all__ = ["IDENTITY", "INVALID", "MFN", "NOTHING", "VIA", "Config", "Op", "Scope"]
 
@@ -87,16 +89,15 @@ class Scope:
         return isinstance(self.rules, LinearRules)
 
     def configs(self) -> list[Config]:
-        """Every start: each length of the builder's list, and for linear lists each extra region.
+        """Every start, long lists first; for linear lists with each extra region, too.
 
         Under ``all`` that region lies right behind the list.
         """
         end = self.geometry.max_p2m_pfn
-        lists = range(1, end + 1)
-        found = [Config(pages) for pages in lists]
-        if not self.is_linear:
-            return found
-        for pages in lists:
-            starts = range(pages, end) if self.ops == "boot" else range(pages, min(pages + 1, end))
-            found += [Config(pages, low, high) for low in starts for high in range(low + 1, end + 1)]
+        found: list[Config] = []
+        for pages in range(end, 0, -1):
+            found.append(Config(pages))
+            if self.is_linear:
+                starts = range(pages, end) if self.ops == "boot" else range(pages, min(pages + 1, end))
+                found += [Config(pages, low, high) for low in starts for high in range(low + 1, end + 1)]
         return found

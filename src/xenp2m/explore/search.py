@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from xenp2m.explore.operations import Scope
 
-__all__ = ["Found", "Search", "State", "canonical", "search"]
+__all__ = ["Found", "Machine", "Search", "State", "canonical", "search"]
 
 
 class State(NamedTuple):
@@ -87,8 +87,15 @@ def canonical(unit: str, entries: int) -> str:
     return unit[:2] + "".join(sorted(leaves))
 
 
-class _Machine:
-    """Successors of states."""
+class Machine:
+    """Successors of states.
+
+    Attributes:
+        scope: what is explored.
+        toy: makes the guests.
+        transitions: operations evaluated so far.
+        faults: what went wrong since this list was emptied: code, name of the operation.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -138,7 +145,7 @@ class _Machine:
                     continue
                 done.add(unit)
             moves = self.steps.moves(unit, late, top, config)
-            self.transitions += moves.count
+            self.transitions += moves.tried
             self.faults += moves.faults
             for op, step in moves.changes:
                 if step.early > early:
@@ -150,9 +157,7 @@ class _Machine:
                         self.faults.append((step.fault, op.name))
                         continue
                 new = self._replaced(units, top, step.unit, late)
-                found.append(
-                    State(late, state.config, last, early - step.early, runtime - step.runtime, new)
-                )
+                found.append(State(late, state.config, last, early - step.early, runtime - step.runtime, new))
             for op in moves.reusing:
                 self._reuse(state, top, op, config, found)
         return found
@@ -180,14 +185,14 @@ class _Machine:
         found.append(state._replace(units=tuple(changed), early=state.early - pages))
 
     def _spreads(self, state: State) -> list[State]:
-        late, kept, last, early, runtime, units = state
+        _, kept, last, early, runtime, units = state
         config, found = self._config(state), []
         spread = self.steps.spread
         ranges = self._ranges_from(last, config)
         self.transitions += len(ranges)
         for op, parts in ranges:
             if not parts:
-                self.faults.append(("range-refused", "ri"))
+                self.faults.append(("identity-refused", "ri"))
                 continue
             changed, cost, fault, surplus = None, 0, None, 0
             for top, start, end in parts:
@@ -218,7 +223,7 @@ class _Machine:
         """Every identity range from a frame on, with its part behind each top entry; none if refused."""
         if (last, config) not in self._ranges:
             found = []
-            for start in range(last, self.toy.end):
+            for start in range(self.toy.end - 1, last - 1, -1):
                 for end in range(start, self.toy.end + 1):
                     if config.meets_extra(start, end):
                         continue  # no boot marks extra memory
@@ -265,7 +270,7 @@ def search(scope: Scope, progress: Callable[[int, int, int, int], None] | None =
     Returns:
         Counts, and for every code and operation the shortest way there.
     """
-    machine = _Machine(scope)
+    machine = Machine(scope)
     came_from: dict[State, State | None] = dict.fromkeys(machine.initial())
     frontier = list(came_from)
     found: dict[tuple[str, str], State] = {}

@@ -40,13 +40,13 @@ class Moves(NamedTuple):
     """Every operation on single frames of one unit.
 
     Attributes:
-        count: how many there are.
+        tried: how many there are.
         changes: those that change something, one for each outcome, with the first operation of it.
         faults: those that go wrong: code, name of the operation.
         reusing: early sets that use an idle leaf page of any unit, if there is one, again.
     """
 
-    count: int
+    tried: int
     changes: list[tuple[Op, Step]]
     faults: list[tuple[str, str]]
     reusing: list[Op]
@@ -106,24 +106,27 @@ class Steps:
         return self._moves[key]
 
     def _compute_moves(self, unit: str, late: bool, top: int, config: Config) -> Moves:
-        count, changes, faults, reusing = 0, {}, {}, []
+        tried = 0
+        changes: dict[object, tuple[Op, Step]] = {}
+        faults: dict[tuple[str, str], None] = {}
+        reusing: list[Op] = []
         p2m = self.toy.load(config, late, {top: unit})
         first = top * self.toy.span
         before = self.toy.reads(p2m)
         symbols = [self.toy.symbol(p2m, pfn, before[pfn]) for pfn in range(first, first + self.toy.span)]
         for op in self._singles(symbols, late, first, config):
-            count += 1
+            tried += 1
             if self._may_reuse(op, unit, first):
                 reusing.append(op)
             step = self.do(config, late, top, unit, op)
             if step.fault is not None:
                 faults.setdefault((step.fault, op.name))
             elif step.unit != unit or step.early or step.runtime:
-                changes.setdefault(step if not step.runtime else (op, step), (op, step))
+                changes.setdefault((op, step) if step.early or step.runtime else step, (op, step))
         if reusing:
             again = set(reusing)
             changes = {k: v for k, v in changes.items() if v[0] not in again}
-        return Moves(count, list(changes.values()), list(faults), reusing)
+        return Moves(tried, list(changes.values()), list(faults), reusing)
 
     def _singles(self, symbols: list[str], late: bool, first: int, config: Config) -> list[Op]:
         """Operations on single frames of a unit that reads as `symbols`."""

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xenp2m.explore.eras import kernel_of
 from xenp2m.explore.operations import IDENTITY, INVALID, MFN
 from xenp2m.model.alloc import Origin, Pages
-from xenp2m.model.balloon import balloon_up
+from xenp2m.model.balloon import balloon_up, driver_of
 from xenp2m.model.linear import LinearP2M, LinearRules
 from xenp2m.model.mfn_tree import MfnTree
 from xenp2m.model.phys_to_machine import PhysToMachine
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Toy", "pages_of"]
 
 _LIST_BASE, _FRESH_BASE = 1 << 20, 1 << 21
-_NO_BUG_ON = frozenset({"3.18"})
-"""Trees whose balloon driver has no BUG_ON any more; linear lists have none either."""
 
 
 def pages_of(unit: str, entries: int) -> int:
@@ -204,8 +203,8 @@ class Toy:
 
     @property
     def stops_on_valid(self) -> bool:
-        """Whether the balloon driver of the era stops at a frame that is not missing (up to 3.17)."""
-        return not self.scope.is_linear and self.scope.rules.name not in _NO_BUG_ON
+        """Whether the balloon driver of the era stops at a frame that is not missing (up to 3.11)."""
+        return driver_of(kernel_of(self.scope.rules)).stops_on_valid
 
     @property
     def has_early_set(self) -> bool:

@@ -174,26 +174,31 @@ def retrace(found: Found, scope: Scope) -> Counterexample:
     for target in found.chain[1:]:
         guests = (_Guest(toy, config, [*ops, op]) for op in _candidates(toy, config, ops, target.last))
         ops = [shot.op for shot in next(g for g in guests if g.is_at(target)).shots]
-    last = [_Guest(toy, config, [*ops, op]) for op in _candidates(toy, config, ops, None) if op.name == found.name]
+    # a fault that needs nothing before it may be plainer behind another list
+    starts = [config] if ops else [c for c in scope.configs() if not kept or c[1:] == config[1:]]
+    last = (
+        _Guest(toy, start, [*ops, op])
+        for start in starts
+        for op in _candidates(toy, start, ops, None)
+        if op.name == found.name
+    )
     told = [guest.told(found.code) for guest in last if guest.code == found.code]
-    best = min(told, key=_distance)
-    return _longest_list(toy, best)
+    return _longest_list(toy, min(told, key=_plainness))
 
 
-def _distance(one: Counterexample) -> tuple[bool, int]:
+def _plainness(one: Counterexample) -> tuple[bool, int, int, int]:
     op, wrong = one.ops[-1], one.wrong
-    return not (wrong and wrong[0] < op.pfn), 0
+    return not (wrong and wrong[0] < op.pfn), -one.config.nr_pages, op.pfn, op.end
 
 
 def _longest_list(toy: Toy, one: Counterexample) -> Counterexample:
     """The same operations behind the longest list that reaches none of their frames."""
     touched = [op.pfn for op in one.ops if op.name != "rt"]
-    for config in reversed(toy.scope.configs()):
+    for config in toy.scope.configs():
         if config.nr_pages > min([*touched, *one.wrong, toy.end]) or config[1:] != one.config[1:]:
             continue
-        guest = _Guest(toy, config, one.ops[:-1])
-        if guest.code is None:
-            guest.do(one.ops[-1])
+        if _Guest(toy, config, one.ops[:-1]).code is None:
+            guest = _Guest(toy, config, one.ops)
             if guest.code == one.code:
                 return guest.told(one.code)
     return one
@@ -213,7 +218,7 @@ def _candidates(toy: Toy, config: Config, ops: list[Op], last: int | None) -> It
     if not late:
         yield Op("rt")
         start = max([0, *(op.end for op in ops if op.name == "ri" and boot)])
-        for first in range(start, toy.end):
+        for first in range(toy.end - 1, start - 1, -1):
             for end in range(first, toy.end + 1):
                 if (last is None or not boot or end == last) and not config.meets_extra(first, end):
                     yield Op("ri", first, end)
@@ -226,7 +231,7 @@ def _candidates(toy: Toy, config: Config, ops: list[Op], last: int | None) -> It
 
 
 def consequence(one: Counterexample) -> Counterexample | None:
-    """What the balloon makes of identity where memory should be missing: a BUG, up to 3.17.
+    """What the balloon makes of identity where memory should be missing: a BUG, up to 3.11.
 
     Returns:
         The trace gone on with the end of the early phase and the first frame that the balloon cannot

@@ -56,20 +56,22 @@ def judge(
         return "identity-over-extra"
     pages = {page for page, _, _ in p2m.tree.scribbled()}
     if "identity" in pages:
-        return "store-lost"
+        return "identity-leaf-store"
     if pages & {"mid_missing", "mid_identity"}:
-        return "shared-mid-written"
+        return "missing-mid-scribbled"
     if "missing" in pages:
-        return "shared-missing-written"
+        return "missing-leaf-scribbled"
     wrong = [pfn for pfn, words in enumerate(zip(wanted, after, strict=True)) if words[0] != words[1]]
     if not wrong:
         return "early-set-refused" if op.name == "es" and op.value == MFN and not ret else None
+    if wrong == [op.pfn] and ret and p2m.tree.leaf_of(op.pfn) == IDENTITY:
+        return "identity-leaf-store"
     if any(toy.symbol(p2m, pfn, after[pfn]) == "?" for pfn in wrong):
         return "identity-shifted"
     if all(after[pfn] == p2m.identity(pfn) for pfn in wrong) and wrong != [op.pfn]:
         is_mid = int(p2m.tree.top[p2m.tree.index(wrong[0])[0]]) == IDENTITY
         return "over-reach-mid" if is_mid else "over-reach-leaf"
-    return "store-lost" if wrong == [op.pfn] else "neighbour-changed"
+    return "map-differs"
 
 
 def note(op: Op, ret: int | None, pages: int) -> str | None:
@@ -79,5 +81,5 @@ def note(op: Op, ret: int | None, pages: int) -> str | None:
     if op.pfn == op.end:
         return "empty-range-allocates" if pages else None
     if ret == 0:
-        return "range-refused"
-    return "range-overcounted" if ret > op.end - op.pfn else None
+        return "identity-refused"
+    return "identity-edge-not-split" if ret > op.end - op.pfn else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from xenp2m.checks.stories.boot import BOOT
 from xenp2m.checks.stories.diagnosis import DIAGNOSIS
+from xenp2m.checks.stories.explore import EXPLORE
 from xenp2m.checks.stories.faults import FAULTS
 from xenp2m.checks.stories.frames import FRAMES
 from xenp2m.checks.stories.map import MAP
@@ -18,5 +19,5 @@ if TYPE_CHECKING:
 __all__ = ["STORIES"]
 
 STORIES: dict[str, Story] = {
-    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *STREAM, *DIAGNOSIS, *MAP)
+    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *EXPLORE, *STREAM, *DIAGNOSIS, *MAP)
 }
