@@ -13,7 +13,16 @@ from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Geometry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CONTEXT_SIZE", "FrameList", "SharedInfo", "cr3_of", "frame_list", "pv_info", "shared_info"]
+__all__ = [
+    "CONTEXT_SIZE",
+    "FrameList",
+    "SharedInfo",
+    "cr3_of",
+    "frame_list",
+    "is_linear",
+    "pv_info",
+    "shared_info",
+]
 
 CONTEXT_SIZE = {8: 5168, 4: 2800}
 """Bytes of a ``vcpu_guest_context`` by the guest's word size."""
@@ -71,6 +80,14 @@ def shared_info(body: bytes, word: int) -> SharedInfo | None:
     code = "Q" if word == GEOMETRY_64.word else "I"
     max_pfn, top, _nmi, cr3, vaddr, generation = struct.unpack_from("<6" + code, body, _ARCH[word])
     return SharedInfo(max_pfn, top, cr3, vaddr, generation)
+
+
+def is_linear(info: SharedInfo | None, xen: tuple[int, int]) -> bool | None:
+    """Whether the toolstack of Xen `xen` walked the guest's linear list; None where nothing tells.
+
+    Since 4.7 it prefers the list to the tree of frame lists (``map_p2m_list`` in xg_sr_save_x86_pv.c).
+    """
+    return None if info is None else bool(info.p2m_cr3) and xen >= (4, 7)
 
 
 def cr3_of(body: bytes, word: int) -> int:

@@ -13,7 +13,7 @@ from xenp2m.p2m import P2M
 from xenp2m.sources.feed import FileFeed, open_feed
 from xenp2m.sources.rawlist import ListPages, RawList, raw_list
 from xenp2m.sources.source import Guest, Origin, Source
-from xenp2m.sources.stream.contents import cr3_of, frame_list, pv_info, shared_info
+from xenp2m.sources.stream.contents import cr3_of, frame_list, is_linear, pv_info, shared_info
 from xenp2m.sources.stream.events import Event, Fault, Header, Pages, Record
 from xenp2m.sources.stream.faults import finding_of
 from xenp2m.sources.stream.index import PageIndex
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["read", "sniff"]
 
 _STEP = 1 << 26
-_LINEAR_SINCE = (4, 7)
-"""Xen whose toolstack saves through the linear list where the guest has one (``map_p2m_list``)."""
 
 
 def sniff(head: bytes) -> bool:
@@ -245,10 +243,7 @@ class _Gather:
                 info = shared_info(body, self._word) or info
             elif record.type == Rec.X86_PV_VCPU_BASIC and len(body) >= 8:
                 cr3[int.from_bytes(body[:4], "little")] = cr3_of(body, self._word)
-        form = ""
-        if info and not translated:
-            linear = info.p2m_cr3 and xen >= _LINEAR_SINCE
-            form = "linear list" if linear else "frame list tree"
+        form = {True: "linear list", False: "frame list tree", None: ""}[is_linear(info, xen)]
         return Guest(
             geometry=GEOMETRIES[8 * self._word],
             translated=translated,
