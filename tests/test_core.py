@@ -94,6 +94,8 @@ def test_memory_by_pfn_and_by_mfn(real):
     rows, there = memory.frames(np.array([frames[0], 1 << 51, frames[0]], np.uint64))
     assert there.tolist() == [True, False, True]
     assert rows[0].tobytes() == rows[2].tobytes() == page
+    assert memory.frame(int(frames[0])) == page
+    assert memory.frame(1 << 51) is None
     assert memory.page(int(pfns[-1]) + 1) is None
     assert memory.page(-1) is None
 
@@ -119,6 +121,9 @@ def test_opening_reads_no_table(folder):
     broken.write_bytes(data)
     source = read(broken)
     assert source.origin.name == str(broken)
+    whole = read(path).memory
+    for pfn in (3, 1000, 2007):
+        assert source.memory.page(pfn) == whole.page(pfn) is not None
     with pytest.raises(InputError, match=r"offset 0x7db010: expected a PFN from 0x6 on"):
         _ = source.p2m
 

@@ -27,6 +27,8 @@ def test_against_a_dictionary(pieces):
     table = table_of(np.array(raw, np.uint64))
     wanted = np.arange(-2, 45)
     assert Inverse(table).pfns(wanted).tolist() == [holders.get(m, [-1])[0] for m in wanted.tolist()]
+    inverse = Inverse(table)
+    assert [inverse.pfn(mfn) for mfn in wanted.tolist()] == inverse.pfns(wanted).tolist()
     shared = [(mfn, pfn) for mfn in sorted(holders) for pfn in holders[mfn] if len(holders[mfn]) > 1]
     found = duplicates(table)
     assert list(zip(found.mfns.tolist(), found.pfns.tolist(), strict=True)) == shared

@@ -6,6 +6,8 @@ are; only those that do are cut apart.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -65,6 +67,17 @@ class Inverse:
             cut = _lowest(spans.rows(shared))
             both = _Spans(*(np.concatenate(c) for c in zip(spans.rows(~shared), cut, strict=True)))
             self._spans = both.rows(np.argsort(both.low, kind="stable"))
+
+    def pfn(self, mfn: int) -> int:
+        """PFN of one frame, -1 where no entry names it. O(log runs), no arrays made."""
+        low, high, pfn, step = self._scalars
+        row = bisect_right(low, mfn) - 1
+        return pfn[row] + (mfn - low[row]) * step[row] if row >= 0 and mfn < high[row] else -1
+
+    @cached_property
+    def _scalars(self) -> tuple[memoryview[int], memoryview[int], memoryview[int], memoryview[int]]:
+        low, high, pfn, step = self._spans
+        return low.data, high.data, pfn.data, step.data
 
     def pfns(self, mfns: NDArray[Any]) -> NDArray[np.int64]:
         """PFN of each of `mfns`, -1 where no entry names it."""

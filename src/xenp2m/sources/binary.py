@@ -83,7 +83,10 @@ class Binary:
             InputError: they are not all there.
         """
         self._check(offset, count, what)
-        pieces = bytearray()
+        whole = os.pread(self._fd, min(count, _CHUNK), offset)
+        if len(whole) == count:
+            return whole
+        pieces = bytearray(whole)
         while len(pieces) < count:
             piece = self._pread(count - len(pieces), offset + len(pieces), what)
             pieces += piece

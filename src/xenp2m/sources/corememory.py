@@ -34,12 +34,14 @@ class CoreMemory:
 
     def page(self, pfn: int) -> bytes | None:
         """The 4096 bytes of `pfn`, None where the core has none. O(log runs)."""
-        if not 0 <= pfn < 1 << 52:
-            return None
-        place = int(self.table.places(np.array([pfn], np.uint64))[0])
+        place = self.table.place(pfn)
         if not 0 <= place < self._pages:
             return None
         return self._file.read(self._offset + place * PAGE_SIZE, PAGE_SIZE, f"the page of PFN {pfn:#x}")
+
+    def frame(self, mfn: int) -> bytes | None:
+        """The 4096 bytes of the machine frame `mfn`, None where the core has none. O(log runs)."""
+        return self.page(mfn if self.translated else self.table.pfn_of(mfn))
 
     def pfns(self) -> NDArray[np.uint64]:
         """Every PFN with a page, ascending."""

@@ -7,6 +7,7 @@ stand at the end.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CoreTable"]
 
 _PIECE = 1 << 22
+_PROBES = 16
 _NONE = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _MOST_FRAME = np.uint64(1 << 52)
 _MFN, _UNKNOWN = KINDS.index(Kind.MFN), KINDS.index(Kind.UNKNOWN)
@@ -54,6 +56,7 @@ class CoreTable:
         self._file, self._section, self._rows = file, section, rows
         self._pairs = section.entsize == 16
         self._salvage, self._progress = salvage, progress
+        self._probes = _PROBES
 
     def table(self) -> RunTable:
         """PFNs as runs: ``mfn`` where there is a row, ``unknown`` between rows.
@@ -75,6 +78,38 @@ class CoreTable:
         inside = (wanted < table.end[row]) & (table.kind[row] == _MFN)
         return np.where(inside, first[row] + wanted - table.start[row], -1)
 
+    def place(self, pfn: int) -> int:
+        """Number of one PFN's page in the core, -1 where it has none. O(log runs), no arrays made.
+
+        The first few are looked up in the file, so that a page or two do not need the whole table.
+        """
+        if self._probes and "_read" not in self.__dict__:
+            self._probes -= 1
+            row = self._probe(pfn)
+            if row >= 0:
+                return row
+        start, end, kind, first = self._scalars
+        row = bisect_right(start, pfn) - 1
+        if row < 0 or pfn >= end[row] or kind[row] != _MFN:
+            return -1
+        return first[row] + pfn - start[row]
+
+    def pfn_of(self, mfn: int) -> int:
+        """PFN of one MFN, the lowest of several, -1 where no row names it."""
+        return self._inverse.pfn(mfn)
+
+    def _probe(self, pfn: int) -> int:
+        """The row of `pfn` by halving; -1 where the way to it does not lead there."""
+        size, low, high = self._section.entsize, 0, self._rows
+        while low < high:
+            middle = (low + high) // 2
+            place = self._section.offset + middle * size
+            found = int.from_bytes(self._file.read(place, 8, self._section.name), "little")
+            if found == pfn:
+                return middle
+            low, high = (middle + 1, high) if found < pfn else (low, middle)
+        return -1
+
     def pfns_of(self, mfns: NDArray[np.uint64]) -> NDArray[np.int64]:
         """PFN of each MFN, the lowest of several, -1 where no row names it."""
         return self._inverse.pfns(np.minimum(mfns, _MOST_FRAME))
@@ -84,6 +119,11 @@ class CoreTable:
         table = self.table().only(Kind.MFN)
         ahead = np.arange(int(table.pages.sum())) - np.repeat(table.pages.cumsum() - table.pages, table.pages)
         return (np.repeat(table.start, table.pages) + ahead).astype(np.uint64)
+
+    @cached_property
+    def _scalars(self) -> tuple[memoryview[int], memoryview[int], memoryview[int], memoryview[int]]:
+        table, first = self._read
+        return table.start.data, table.end.data, table.kind.data, first.data
 
     @cached_property
     def _inverse(self) -> Inverse:
