@@ -135,7 +135,7 @@ def cores(report):
         assert memory.page(pfns[0]) == memory.frame(mfns[0])
         seconds = best(lambda: [memory.page(pfn) for pfn in pfns], 3)
         by_mfn = best(lambda: [memory.frame(mfn) for mfn in mfns], 3)
-        report("random pages in a map of 32k runs", LOOKUPS / seconds, "pages/s", 30_000, at_least=True)
+        report("random pages in a map of 32k runs", LOOKUPS / seconds, "pages/s", 66_100, at_least=True)
         report("  the same by MFN", LOOKUPS / by_mfn, "pages/s", 20_000, at_least=True)
         peer = kdumpfile(holed, pfns)
         if peer is None:
@@ -143,7 +143,7 @@ def cores(report):
             return
         report("  lazy open beside libkdumpfile's", lazy / peer[0], "times", 1)
         report("  open and first page beside libkdumpfile's", first / peer[0], "times", 1)
-        report("  pages beside libkdumpfile's", LOOKUPS / seconds / peer[1], "times", 100, at_least=True)
+        report("  pages beside libkdumpfile's", LOOKUPS / seconds / peer[1], "times", 1, at_least=True)
 
 
 def tebibyte(report):

@@ -121,7 +121,9 @@ class _Writer:
         self._p2m, self._spec = p2m, spec
         self._geometry: Geometry = p2m.geometry
         self._pfns = _frame_pfns(p2m)
-        free = self._pfns[~np.isin(self._pfns, np.array(sorted(spec.memory), np.uint64))]
+        free = self._pfns
+        if spec.memory:
+            free = free[~np.isin(free, np.array(sorted(spec.memory), np.uint64))]
         self._list: ListInMemory | None = None
         if not spec.hvm:
             self._list = lay_list(p2m, free, linear=spec.linear, tree=spec.tree, shared=spec.shared)
@@ -212,7 +214,7 @@ class _Writer:
         for pfn, page in self._list.tables.items():
             self._write_page(file, start, pfn, page)
         for pfns, content in self._list.leaves():
-            places = np.searchsorted(self._pfns, pfns)
+            places = np.searchsorted(self._pfns, pfns.astype(np.uint64))
             for part in np.split(np.arange(pfns.size), np.flatnonzero(np.diff(places) != 1) + 1):
                 file.seek(start + int(places[part[0]]) * _PAGE)
                 file.write(content[int(part[0]) * _PAGE : (int(part[-1]) + 1) * _PAGE])
