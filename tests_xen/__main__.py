@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests_xen import live
 from tests_xen.apt import cache_dir, install_tools, only_run
 from tests_xen.compare import compare
 from tests_xen.document import document
@@ -52,11 +53,14 @@ def _chosen(said: argparse.Namespace) -> list[Host]:
 def _judged(host: Host) -> Row:
     """Boot one host and compare; its console stays where the differences can be looked up."""
     xen, linux = hypervisor(host.xen), kernel(host.linux)
-    came = boot(host, xen, linux, dom0_files(linux, READ_P2M))
+    if host.live:
+        came = boot(host, xen, linux, live.files(host, linux), live.SECONDS)
+    else:
+        came = boot(host, xen, linux, dom0_files(linux, READ_P2M))
     console = _console(host)
     console.parent.mkdir(parents=True, exist_ok=True)
     console.write_bytes(came.console)
-    verdict = compare(came, console, linux)
+    verdict = live.judged(came) if host.live else compare(came, console, linux)
     return Row(
         host=host.name,
         note=host.note,

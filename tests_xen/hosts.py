@@ -29,7 +29,7 @@ class Host:
         linux_args: more words for Linux' command line.
         note: what is to be seen here.
         fault: the rule of the kernel's faults that this host meets.
-        quick: whether it belongs to the part that CI runs.
+        live: whether the program itself runs inside, and reads running domains.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Host:
     linux_args: str = ""
     note: str = ""
     fault: str = ""
-    quick: bool = False
+    live: bool = False
 
     @property
     def qemu_machine(self) -> str:

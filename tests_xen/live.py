@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests_xen.build import GUEST, small_guest
-from tests_xen.hosts import Host
+from tests_xen.compare import Verdict
 from tests_xen.initramfs import TOOLSTACK_MODULES, archive, dom0_files
 from tests_xen.packages import busybox
 from tests_xen.python import python_files
@@ -25,12 +25,12 @@ from tests_xen.toolstack import START, toolstack_files
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tests_xen.hosts import Host
     from tests_xen.packages import Kernel
     from tests_xen.qemu import Boot
 
-__all__ = ["LIVE", "SECONDS", "files", "judged"]
+__all__ = ["SECONDS", "files", "judged"]
 
-LIVE = Host("live", "4G", dom0_mem="2G,max:2G", note="the map of dom0 and of two guests, read inside dom0")
 SECONDS = 400.0
 
 _INVALID = (1 << 64) - 1
@@ -57,20 +57,18 @@ def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
     }  # fmt: skip
 
 
-def judged(came: Boot) -> tuple[int, list[str]]:
-    """Entries compared, and what was not the same."""
+def judged(came: Boot) -> Verdict:
+    """What the program read inside, against the other witnesses."""
     if came.files.get("status") != b"0\n":
         log = came.files.get("job.log", b"").decode(errors="replace").strip().splitlines()
-        return 0, [f"{came.outcome}: {' / '.join(log[-3:]) if log else 'no word'}"]
-    own = _own(came.files)
-    guests = {name: _guest(came.files, name) for name in ("small", "linux")}
-    running = _map(came.files["linux.running.json"])
-    wrong = own[1] + [line for _, lines in guests.values() for line in lines]
-    if running.size != _map(came.files["linux.json"]).size:
-        wrong.append("linux: the running map has another size")
+        return Verdict("-", came.outcome, [], 0, [" / ".join(log[-3:]) or f"{came.outcome} without a word"])
+    checked = [_own(came.files), *(_guest(came.files, name) for name in ("small", "linux"))]
+    wrong = [line for _, lines in checked for line in lines]
+    if _map(came.files["linux.running.json"]).size != _map(came.files["linux.json"]).size:
+        wrong.append("linux: the map of the running guest has another size than that of the paused one")
     if b"no such domain" not in came.files["nobody"]:
         wrong.append(f"live:999: {came.files['nobody'].decode(errors='replace').strip()}")
-    return own[0] + sum(count for count, _ in guests.values()), wrong
+    return Verdict("-", came.outcome, [], sum(count for count, _ in checked), wrong)
 
 
 def _own(files: dict[str, bytes]) -> tuple[int, list[str]]:
