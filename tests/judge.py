@@ -13,7 +13,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,19 +35,19 @@ E820_WORDS = {
 }  # fmt: skip
 
 
-def row_differences(answer: dict, expected: dict) -> list[str]:
+def row_differences(answer: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """Judged fields of one vector row in which the answer differs."""
     wrong = [key for key in JUDGED if key in expected and answer.get(key) != expected[key]]
     return wrong + [key for key in SAID_BY_ABSENCE if key not in expected and key in answer]
 
 
-def tree_differences(answer: dict, expected: dict) -> list[str]:
+def tree_differences(answer: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """Judged fields of one row of tree operations in which the replay differs."""
     out = answer.get("out", {})
     return [key for key in TREE_JUDGED if out.get(key) != expected.get(key)]
 
 
-def boot_differences(answer: dict, expected: dict) -> list[str]:
+def boot_differences(answer: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """What one real boot did otherwise than the answer says."""
     wrong = []
     if "error" in answer:
@@ -64,7 +64,7 @@ def boot_differences(answer: dict, expected: dict) -> list[str]:
     return wrong
 
 
-def kind_differences(runs: list, kinds: list) -> list[str]:
+def kind_differences(runs: list[Any], kinds: list[Any]) -> list[str]:
     """Ranges whose kind differs; entries past the end of the answer are identity."""
     edges = sorted({0, *(e for r in runs for e in r[:2]), *(e for r in kinds for e in r[:2])})
     wrong = []
@@ -76,7 +76,7 @@ def kind_differences(runs: list, kinds: list) -> list[str]:
     return wrong
 
 
-def answers(verb: str, arguments: list[str], stdin: str | None = None) -> list[dict]:
+def answers(verb: str, arguments: list[str], stdin: str | None = None) -> list[dict[str, Any]]:
     """Answers of ``xenp2m VERB --json``."""
     command = [sys.executable, "-m", "xenp2m", verb, "--json", *arguments]
     run = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=600, check=False)
@@ -90,7 +90,7 @@ def real_boots() -> list[Path]:
     return sorted(path.parent for path in HERE.glob("boots/*/expected.json"))
 
 
-def judge_boot(directory: Path) -> tuple[list[str], dict]:
+def judge_boot(directory: Path) -> tuple[list[str], dict[str, Any]]:
     """Differences of one real boot, and what was expected."""
     expected = json.loads((directory / "expected.json").read_text())
     options = ["--kernel", expected["kernel_option"]] if "kernel_option" in expected else []
@@ -98,13 +98,15 @@ def judge_boot(directory: Path) -> tuple[list[str], dict]:
     return boot_differences(answer, expected), expected
 
 
-def vector_rows(path: Path) -> list[dict]:
+def vector_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of one file of vectors."""
     with lzma.open(path, "rt") as file:
         return [json.loads(line) for line in file]
 
 
-def judge_rows(path: Path, verb: str, differences: Callable[[dict, dict], list[str]]) -> tuple[list, int]:
+def judge_rows(
+    path: Path, verb: str, differences: Callable[[dict[str, Any], dict[str, Any]], list[str]]
+) -> tuple[list[Any], int]:
     """Ids of the rows of one file that differ, and how many rows it has."""
     rows = vector_rows(path)
     text = "\n".join(json.dumps({k: v for k, v in row.items() if k != "out"}) for row in rows)
