@@ -1,11 +1,13 @@
-"""``xenp2m report``: one HTML file about a plan, for people and for the record."""
+"""``xenp2m report``: one HTML file about a plan or a map, for people and for the record."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
+from dataclasses import replace
 from functools import partial
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -18,13 +20,16 @@ from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import BUNDLED, read_hosts
 from xenp2m.plan import make_plan
+from xenp2m.sources import detect
 from xenp2m.sources.binary import Binary
+from xenp2m.sources.detect import FORMATS
+from xenp2m.sources.feed import open_feed
 from xenp2m.sources.source import Origin
-from xenp2m.views.page.content import report_of_plan
+from xenp2m.views.page.content import report_of_plan, report_of_source
 from xenp2m.views.page.html import page
 from xenp2m.views.page.picture import inline_svg
 from xenp2m.views.plots.canvas import render
-from xenp2m.views.plots.sheet import plan_figure
+from xenp2m.views.plots.sheet import map_figure, plan_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
     from xenp2m.views.page.content import Report
 
 __all__ = ["command"]
+
+_HEAD = 1 << 12
 
 
 class _Subject(NamedTuple):
@@ -55,20 +62,47 @@ _CAPTIONS = {
 
 
 @click.command("report")
-@click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON]...")
+@click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON|SOURCE]...")
 @click.option("-o", "--output", required=True, metavar="FILE", help='File to write, or "-".')
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("--salvage", is_flag=True, help="Read what there is of a damaged core or stream.")
 @host_options
-def command(inputs: tuple[str, ...], output: str, force: bool, **said: Any) -> int:  # noqa: ANN401
+def command(inputs: tuple[str, ...], output: str, force: bool, salvage: bool, **said: Any) -> int:  # noqa: ANN401
     """Write a report: one HTML file that works offline, with everything in it.
 
-    INPUTS are as for plan. Example: xenp2m report xen.txt dmesg.txt -o host.html
+    INPUTS are as for plan, or one file that holds a map: a core (xl dump-core), a saved domain
+    (xl save). Options of plan are for plans.
+
+    Example: xenp2m report xen.txt dmesg.txt -o host.html
     """
     check_target(output, force=force)
     words = _words(said)
-    subject = _plan(inputs, said, words)
+    maps = [name for name in inputs if _is_map(name)]
+    if maps and (len(inputs) > 1 or words):
+        raise InputError(f"report {maps[0]}", "the one map alone", words or f"{len(inputs)} inputs")
+    subject = _map(maps[0], salvage) if maps else _plan(inputs, said, words)
     write_file(output, _written(subject), force=force)
     return int(any(finding.severity >= Severity.WARNING for finding in subject.findings))
+
+
+def _is_map(name: str) -> bool:
+    """Whether a reader of maps knows the file; anything else is taken for a log or JSON."""
+    if name == "-" or not Path(name).is_file():
+        return False
+    with open_feed(name) as feed:
+        head = feed.peek(_HEAD).tobytes()
+    return any(each.reader.sniff(head) for each in FORMATS.values())
+
+
+def _map(name: str, salvage: bool) -> _Subject:
+    with progress(f"reading {name}") as tell:
+        source = detect.open(name, salvage=salvage, progress=tell)
+    if source.origin.sha256 is None:
+        with Binary(name) as file:
+            source = replace(source, origin=replace(source.origin, sha256=file.sha256()))
+    names = ("kinds", "frames", "extents")
+    figures = [(each, partial(map_figure, source.p2m, each)) for each in names]
+    return _Subject(report_of_source(source, source.findings), source.findings, figures)
 
 
 def _words(said: dict[str, Any]) -> str:
