@@ -1,8 +1,9 @@
 """Write what commands print into the documents: ``make docs``.
 
 In Markdown, the code block behind ``<!-- output of: COMMAND -->`` is replaced by what the command
-prints at 80 columns. ``docs/findings.md`` is written from the catalogue. With ``--check`` nothing is
-written and the status says whether everything is up to date.
+prints at 80 columns, and the picture behind ``<!-- picture of: COMMAND -->`` by what it draws.
+``docs/findings.md`` is written from the catalogue. With ``--check`` nothing is written and the status
+says whether everything is up to date.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from xenp2m.boot.select import ERAS
@@ -20,6 +22,7 @@ from xenp2m.findings import Severity
 from xenp2m.model.rules import RULES
 
 TOP = Path(__file__).parent.parent
+PICTURE = re.compile(r"<!-- picture of: (.+?) -->\n!\[.*?\]\((.+?)\)")
 BLOCK = re.compile(r"(<!-- output of: (.+?) -->\n```\n)(.*?)(```\n)", re.DOTALL)
 
 
@@ -35,6 +38,16 @@ def output(command: str) -> str:
     if run.returncode > 1 or run.stderr:
         raise SystemExit(f"{command}: status {run.returncode}\n{run.stderr}")
     return run.stdout
+
+
+def pictures(text: str) -> dict[Path, bytes]:
+    """The pictures of a document, drawn by the command in the comment before each."""
+    drawn = {}
+    for command, path in PICTURE.findall(text):
+        with tempfile.TemporaryDirectory() as folder:
+            output(f"{command} --plot {folder}/picture.svg")
+            drawn[TOP / path] = Path(folder, "picture.svg").read_bytes()
+    return drawn
 
 
 def generated(text: str) -> str:
@@ -94,16 +107,19 @@ def eras() -> str:
 def main() -> int:
     """Write or check; return the exit status."""
     stale = []
+    readme = (TOP / "README.md").read_text()
     documents = {
-        TOP / "README.md": generated((TOP / "README.md").read_text()),
-        TOP / "docs/findings.md": catalogue(),
-        TOP / "docs/eras.md": eras(),
+        TOP / "README.md": generated(readme).encode(),
+        TOP / "docs/findings.md": catalogue().encode(),
+        TOP / "docs/eras.md": eras().encode(),
+        **pictures(readme),
     }
-    for path, text in documents.items():
-        if not path.exists() or path.read_text() != text:
+    for path, data in documents.items():
+        if not path.exists() or path.read_bytes() != data:
             stale.append(path.relative_to(TOP))
             if "--check" not in sys.argv:
-                path.write_text(text)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data)
     if stale and "--check" in sys.argv:
         print(f"not up to date (make docs): {', '.join(map(str, stale))}")
         return 1

@@ -1,12 +1,16 @@
 """Pairs of strips: what differs, and nothing else, stands out."""
 
+import lzma
 import re
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from xenp2m import P2M, Kind, Run
+from xenp2m.cli import main
 from xenp2m.mapdiff import compare
 from xenp2m.views.compare import changed_parts, compared_end, pair_lines
 from xenp2m.views.palette import LOOKS, Part
@@ -87,6 +91,24 @@ def test_what_differs_is_drawn_over_what_does_not():
         draw_bars(axes, [_bar("after", [Part(0, 9, "mfn")], [Part(4, 6, "mfn")], 9)], 9, "")
     colours = [to_hex(each.get_facecolor()[0]) for each in axes.collections]
     assert colours == ["#ececec", LOOKS["mfn"].light]
+
+
+def test_the_command_shows_the_pair_and_draws_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    cores = Path(__file__).parent / "cores"
+    names = []
+    for packed in ("tiny64-both.core.xz", "tiny32pae.core.xz"):
+        names.append(str(tmp_path / packed))
+        Path(names[-1]).write_bytes(lzma.decompress((cores / packed).read_bytes()))
+    picture = tmp_path / "pair.svg"
+    for words, status in (([*names, "--kinds", "--plot", str(picture)], 1), ([names[0]] * 2, 0)):
+        with pytest.raises(SystemExit) as stop:
+            main(["diff", *words])
+        out = capsys.readouterr().out
+        assert stop.value.code == status
+        assert ("▲" in out) == bool(status)
+        assert all(len(line) <= 80 for line in out.splitlines() if str(tmp_path) not in line)
+    assert b"What differs" in picture.read_bytes()
 
 
 def test_a_picture_of_the_pair():

@@ -38,19 +38,20 @@ def numbered(draw):
     return runs or [Run(0, 1, Kind.MFN, 7, 1)]
 
 
-@given(numbered(), st.integers(1, 20), st.integers(1, 20))
-def test_cells_are_occupied_as_page_by_page(runs, columns, rows):
-    end, top = runs[-1].end + 3, 330
+@given(numbered(), st.integers(1, 20), st.integers(1, 20), st.sampled_from([0, 1 << 30]))
+def test_cells_are_occupied_as_page_by_page(runs, columns, rows, base):
+    runs = [run._replace(mfn=run.mfn + base) for run in runs]
+    end, top = runs[-1].end + 3, base + 330
     expected = np.zeros((columns, rows), bool)
     for run in runs:
         for pfn in range(run.start, run.end):
-            expected[pfn * columns // end, run.at(pfn) * rows // top] = True
-    assert (occupied(runs, end, top, columns, rows) == expected).all()
+            expected[pfn * columns // end, (run.at(pfn) - base) * rows // 330] = True
+    assert (occupied(runs, end, (base, top), columns, rows) == expected).all()
 
 
 def test_a_cell_that_holds_nothing_stays_empty():
     runs = [Run(0, 10, Kind.MFN, 0, 1), Run(50, 60, Kind.MFN, 90, 1)]
-    assert np.argwhere(occupied(runs, 100, 100, 10, 10)).tolist() == [[0, 0], [5, 9]]
+    assert np.argwhere(occupied(runs, 100, (0, 100), 10, 10)).tolist() == [[0, 0], [5, 9]]
 
 
 def test_sizes_count_extents_and_frames():
@@ -87,6 +88,15 @@ def scattered(count):
 def test_the_size_of_a_picture_does_not_grow_with_the_map():
     sheets = [render(map_figure(scattered(count)), "svg") for count in (20_000, 80_000)]
     assert len(sheets[1]) < 1.1 * len(sheets[0]) < 1 << 20
+
+
+def test_the_scale_of_machine_frames_fits_them():
+    near = Run(0, 64, Kind.MFN, 1000, 1), Run(64, 128, Kind.MFN, 2000, 1)
+    far = Run(0, 64, Kind.MFN, 1 << 20, 1), Run(64, 128, Kind.MFN, (1 << 20) + 999, -1)
+    for runs, (least, most) in ((near, (0, 2064)), (far, (1 << 20, (1 << 20) + 1024))):
+        with panels([3]) as (_, (axes,)):
+            draw_frames(axes, runs, 128)
+        assert axes.get_ylim() == (least, most)
 
 
 def test_few_runs_are_drawn_as_they_are():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import lzma
 import re
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from xenp2m import P2M, Kind, Run
 from xenp2m.cli import main
 from xenp2m.extents import coalesce
 from xenp2m.plan import make_plan
+from xenp2m.sources import detect
 from xenp2m.sources.source import Guest, Origin, Source
 from xenp2m.views.page.content import report_of_plan, report_of_source
 from xenp2m.views.page.html import page
@@ -24,7 +26,8 @@ from xenp2m.views.page.rows import _thinned, rows_of_map, rows_of_plan
 from xenp2m.views.plots.canvas import render
 from xenp2m.views.plots.sheet import plan_figure
 
-Q35 = Path(__file__).parent / "boots" / "q35-4g-1024_max1536" / "console.log.xz"
+BOOTS = Path(__file__).parent / "boots"
+Q35 = BOOTS / "q35-4g-1024_max1536" / "console.log.xz"
 
 
 @pytest.fixture
@@ -55,6 +58,27 @@ def test_a_report_is_one_file_with_the_hash_of_its_input(report, tmp_path):
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", text)
     assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
     assert not re.search(r"<[^>]*\sstyle=", text)
+
+
+@pytest.mark.parametrize(("packed", "told"), [
+    ("cores/tiny32pae.core.xz", ("xen core, PV", "32 bits", "map-foreign")),
+    ("guests/tiny64-both.save.xz", ("migration stream", "64 bits")),
+])  # fmt: skip
+def test_a_report_of_a_real_core_and_a_saved_domain(report, tmp_path, packed, told):
+    raw = lzma.decompress((BOOTS.parent / packed).read_bytes())
+    file, target = tmp_path / "guest", tmp_path / "r.html"
+    file.write_bytes(raw)
+    assert report(file, "-o", target) == (0, "", "")
+    text = target.read_text()
+    assert hashlib.sha256(raw).hexdigest() in text
+    assert all(words in text for words in told)
+    assert text.count("<svg") == 3
+    source = detect.open(file)
+    assert sum(row[0] for row in data_of(text)["rows"]) == len(source.p2m)
+    target.unlink()
+    status, _, err = report(file, "-o", target, "--kernel", "5.10")
+    assert (status, err.count("\n")) == (2, 1)
+    assert not target.exists()
 
 
 def test_the_same_input_gives_the_same_bytes(report, tmp_path):

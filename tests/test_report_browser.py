@@ -103,6 +103,7 @@ def test_search_for_a_pfn(open_page, plan_file):
     start, end = view(tab)
     assert start <= 0x40000 < 0x40061 <= end < 0x40400
     assert tab.inner_text("#table tr.hit td:first-child") == "0x40000 – 0x40061"
+    assert not tab.is_visible("#pager")
 
 
 def test_search_for_an_mfn_and_an_address(open_page, plan_file):
@@ -295,6 +296,10 @@ def test_64_gib_in_many_extents(open_page, large_file):
     assert "40 of" in tab.inner_text("#count")
     tab.fill("#words", "")
     tab.check("#kinds input[data-kind=mfn]")
+    tab.fill("#query", "0x1000")
+    tab.press("#query", "Enter")
+    frame, row = (tab.locator(name).bounding_box() for name in (".scroll", "#table tr.hit"))
+    assert frame["y"] < row["y"] < frame["y"] + frame["height"]
     tab.click("[data-page='1']")
     assert "page 2 of" in tab.inner_text("#pages")
     tab.fill("#query", "0x800000")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from xenp2m.cli.opening import open_source, salvage_option
+from xenp2m.cli.pictures import Drawing, plot_options
 from xenp2m.cli.planning import host_options, options_of
-from xenp2m.cli.terminal import columns, paint
+from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.errors import InputError
 from xenp2m.intake import read_hosts
 from xenp2m.mapdiff import compare
 from xenp2m.plan import make_plan
+from xenp2m.views.compare import pair_lines
 from xenp2m.views.diff_text import diff_lines, diff_object
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ _PLAN = "plan:"
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.option("--verbose", "-v", is_flag=True, help="Every stretch, also of a guest that moved as a whole.")
 @salvage_option
+@plot_options
 @host_options
 def command(
     before: str,
@@ -40,6 +44,7 @@ def command(
     as_json: bool,
     verbose: bool,
     salvage: bool,
+    drawing: Drawing | None,
     **said: Any,  # noqa: ANN401
 ) -> int:
     """Compare two maps: before and after a migration or a balloon, or predicted and real.
@@ -54,7 +59,7 @@ def command(
     if before == after == "-":
         raise click.UsageError("expected standard input once, got it twice")
     options = options_of(said)
-    maps = [_map(name, options, salvage) for name in (before, after)]
+    maps = _map(before, options, salvage), _map(after, options, salvage)
     predicted = before.startswith(_PLAN) or after.startswith(_PLAN)
     diff = compare(maps[0], maps[1], numbers=not (kinds or predicted))
     if as_json:
@@ -62,6 +67,15 @@ def command(
     else:
         for line in diff_lines(diff, (before, after), width=columns(), verbose=verbose, paint=paint):
             click.echo(line)
+        if not diff.same and not diff.elsewhere:
+            strips = pair_lines(
+                maps, diff, ("before", "after"), width=columns(), unicode=speaks_unicode(), paint=paint
+            )
+            click.echo("\n".join(["", *strips]))
+    if drawing is not None:
+        from xenp2m.views.plots.pair import pair_figure
+
+        drawing.write(pair_figure(maps, diff, (Path(before).name, Path(after).name), drawing.picture))
     return int(not diff.same)
 
 

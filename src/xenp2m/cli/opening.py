@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING
 
 import click
 
 from xenp2m.cli.progress import progress
 from xenp2m.sources import detect
 from xenp2m.sources.binary import Binary
-
-if TYPE_CHECKING:
-    from xenp2m.sources.source import Source
+from xenp2m.sources.source import Source
 
 __all__ = ["complain", "hashed", "json_option", "open_source", "salvage_option"]
 
@@ -45,7 +42,10 @@ def hashed(source: Source, *, asked: bool, as_json: bool) -> Source:
     if not asked and Path(name).stat().st_size > HASHED:
         return source
     with Binary(name) as file:
-        return replace(source, origin=replace(source.origin, sha256=file.sha256()))
+        origin = replace(source.origin, sha256=file.sha256())
+    # A source may read itself when asked: its parts are taken one by one.
+    parts = {field.name: getattr(source, field.name) for field in fields(Source)}
+    return Source(**parts | {"origin": origin})
 
 
 def _is_file(name: str) -> bool:

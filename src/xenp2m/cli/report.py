@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from xenp2m import __version__
+from xenp2m.checks.map import map_findings
+from xenp2m.cli.opening import hashed, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, write_file
 from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.progress import progress
@@ -20,10 +21,10 @@ from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import BUNDLED, read_hosts
 from xenp2m.plan import make_plan
-from xenp2m.sources import detect
 from xenp2m.sources.binary import Binary
 from xenp2m.sources.detect import FORMATS
 from xenp2m.sources.feed import open_feed
+from xenp2m.sources.live import PREFIX
 from xenp2m.sources.source import Origin
 from xenp2m.views.page.content import report_of_plan, report_of_source
 from xenp2m.views.page.html import page
@@ -49,7 +50,7 @@ class _Subject(NamedTuple):
 
     report: Report
     findings: Sequence[Finding]
-    figures: list[tuple[str, Callable[[], Figure]]]
+    figures: Sequence[tuple[str, Callable[[], Figure]]]
 
 
 _CAPTIONS = {
@@ -65,13 +66,13 @@ _CAPTIONS = {
 @click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON|SOURCE]...")
 @click.option("-o", "--output", required=True, metavar="FILE", help='File to write, or "-".')
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
-@click.option("--salvage", is_flag=True, help="Read what there is of a damaged core or stream.")
+@salvage_option
 @host_options
 def command(inputs: tuple[str, ...], output: str, force: bool, salvage: bool, **said: Any) -> int:  # noqa: ANN401
     """Write a report: one HTML file that works offline, with everything in it.
 
-    INPUTS are as for plan, or one file that holds a map: a core (xl dump-core), a saved domain
-    (xl save). Options of plan are for plans.
+    INPUTS are as for plan, or one map as for show: a core (xl dump-core), a saved domain (xl save).
+    Options that describe a host are for plans.
 
     Example: xenp2m report xen.txt dmesg.txt -o host.html
     """
@@ -87,6 +88,8 @@ def command(inputs: tuple[str, ...], output: str, force: bool, salvage: bool, **
 
 def _is_map(name: str) -> bool:
     """Whether a reader of maps knows the file; anything else is taken for a log or JSON."""
+    if name.startswith(PREFIX):
+        return True
     if name == "-" or not Path(name).is_file():
         return False
     with open_feed(name) as feed:
@@ -95,14 +98,13 @@ def _is_map(name: str) -> bool:
 
 
 def _map(name: str, salvage: bool) -> _Subject:
-    with progress(f"reading {name}") as tell:
-        source = detect.open(name, salvage=salvage, progress=tell)
-    if source.origin.sha256 is None:
-        with Binary(name) as file:
-            source = replace(source, origin=replace(source.origin, sha256=file.sha256()))
+    source = hashed(open_source(name, salvage=salvage), asked=True, as_json=False)
+    if source.m2p is not None:
+        raise InputError(name, "a guest's map", source.origin.format)
+    findings = map_findings(source)
     names = ("kinds", "frames", "extents")
-    figures = [(each, partial(map_figure, source.p2m, each)) for each in names]
-    return _Subject(report_of_source(source, source.findings), source.findings, figures)
+    report = report_of_source(source, findings)
+    return _Subject(report, findings, [(each, partial(map_figure, source.p2m, each)) for each in names])
 
 
 def _words(said: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ __all__ = ["inline_svg"]
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
-_INK = {"#000000": "currentColor", "#555555": "currentColor", "black": "currentColor"}
+_INK = {"#000000": "currentColor", "#555555": "currentColor", "black": "currentColor", "#ffffff": "none"}
 _FONT = re.compile(r"(?:(bold|\d{3}) )?([\d.]+)px (.+)")
 
 

@@ -83,19 +83,20 @@ def render(figure: Figure, form: str) -> bytes:
     return target.getvalue()
 
 
-def address_axis(axes: Axes, end: int, which: str = "x", label: str = "") -> None:
-    """Scale an axis of frames from 0 to `end`, with ticks at round sizes (binary units).
+def address_axis(axes: Axes, end: int, which: str = "x", label: str = "", start: int = 0) -> None:
+    """Scale an axis of frames, with ticks at round sizes (binary units).
 
     Args:
         axes: the panel.
         end: one past the last frame.
         which: ``x`` or ``y``.
         label: what the frames are.
+        start: first frame.
     """
-    step = 1 << max(0, (-(-end // 8) - 1).bit_length())
-    ticks = list(range(0, end + 1, step))
+    step = 1 << max(0, (-(-(end - start) // 8) - 1).bit_length())
+    ticks = list(range(-(-start // step) * step, end + 1, step))
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_ticks(ticks, [size(tick) for tick in ticks])
-    (axes.set_xlim if which == "x" else axes.set_ylim)(0, end)
+    (axes.set_xlim if which == "x" else axes.set_ylim)(start, end)
     if label:
         axis.set_label_text(label)

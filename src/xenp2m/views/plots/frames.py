@@ -32,7 +32,7 @@ def draw_frames(axes: Axes, runs: Sequence[Run], end: int) -> None:
     occupied cells are drawn: cost and size do not grow with the map. O(runs).
     """
     shown = [run.cut(0, end) for run in runs if run.start < end and run.kind in _NUMBERED]
-    top = max([end, *(max(run.mfn, run.at(run.end - 1)) + 1 for run in shown)])
+    base, top = _span(shown, end)
     identity = [run.cut(0, end) for run in runs if run.kind is Kind.IDENTITY and run.start < end]
     if len(shown) + len(identity) <= _LINES:
         _lines(axes, [((r.start, r.start), (r.end, r.end)) for r in identity], Kind.IDENTITY)
@@ -42,17 +42,27 @@ def draw_frames(axes: Axes, runs: Sequence[Run], end: int) -> None:
     for kind in _NUMBERED:
         of_kind = [run for run in shown if run.kind is kind]
         if binned and of_kind:
-            _cells(axes, occupied(of_kind, end, top, _COLUMNS, _ROWS), end, top, kind)
+            _cells(axes, occupied(of_kind, end, (base, top), _COLUMNS, _ROWS), end, (base, top), kind)
         else:
             _lines(axes, [((r.start, r.mfn), (r.end, r.mfn + r.pages * r.step)) for r in of_kind], kind)
     detail = f" ({len(shown):,} runs, binned {_COLUMNS} × {_ROWS})" if binned else ""
     axes.set_title(f"PFN against MFN{detail}")
     address_axis(axes, end, "x", "PFN, as an address of the guest")
-    address_axis(axes, top, "y", "MFN, as an address of the machine")
+    address_axis(axes, top, "y", "MFN, as an address of the machine", base)
     axes.grid(color="#dddddd", linewidth=0.5)
     axes.set_axisbelow(True)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8)
+
+
+def _span(shown: Sequence[Run], end: int) -> tuple[int, int]:
+    """MFNs to show: all from 0 on, or where they lie if that is a small part far up."""
+    edges = [edge for run in shown for edge in (run.mfn, run.at(run.end - 1))]
+    top, low = max(edges, default=end - 1) + 1, min(edges, default=0)
+    if top - low > low:
+        return 0, max(top, end)
+    unit = 1 << max(0, (top - low).bit_length() - 3)
+    return low // unit * unit, -(-top // unit) * unit
 
 
 def _lines(axes: Axes, segments: list[Any], kind: Kind) -> None:
@@ -69,20 +79,23 @@ def _lines(axes: Axes, segments: list[Any], kind: Kind) -> None:
         )  # fmt: skip
 
 
-def occupied(runs: Sequence[Run], end: int, top: int, columns: int, rows: int) -> NDArray[np.bool_]:
+def occupied(
+    runs: Sequence[Run], end: int, mfns: tuple[int, int], columns: int, rows: int
+) -> NDArray[np.bool_]:
     """Cells of a grid of PFN by MFN that hold at least one frame.
 
     Args:
         runs: with numbers, ascending, within PFNs ``[0, end)``.
         end: one past the last PFN.
-        top: one past the last MFN.
+        mfns: first MFN of the grid and one past the last.
         columns: of the grid, over the PFNs.
         rows: of the grid, over the MFNs.
 
     Returns:
         ``[column, row]``. Runs are cut at the edges of columns; no page is walked.
     """
-    starts, ends, mfns, steps = (
+    base, tall = mfns[0], mfns[1] - mfns[0]
+    starts, ends, numbers, steps = (
         np.array(each, np.int64)
         for each in zip(*((r.start, r.end, r.mfn, r.step) for r in runs), strict=True)
     )
@@ -92,9 +105,9 @@ def occupied(runs: Sequence[Run], end: int, top: int, columns: int, rows: int) -
     stops = np.minimum(np.append(cuts[1:], ends[-1]), ends[owner])
     inside = (cuts >= starts[owner]) & (stops > cuts)
     cuts, stops, owner = cuts[inside], stops[inside], owner[inside]
-    first = mfns[owner] + (cuts - starts[owner]) * steps[owner]
-    last = mfns[owner] + (stops - 1 - starts[owner]) * steps[owner]
-    low, high = np.minimum(first, last) * rows // top, np.maximum(first, last) * rows // top
+    first = numbers[owner] + (cuts - starts[owner]) * steps[owner] - base
+    last = numbers[owner] + (stops - 1 - starts[owner]) * steps[owner] - base
+    low, high = np.minimum(first, last) * rows // tall, np.maximum(first, last) * rows // tall
     marks = np.zeros((columns, rows + 1), np.int64)
     column = cuts * columns // end
     np.add.at(marks, (column, low), 1)
@@ -102,16 +115,21 @@ def occupied(runs: Sequence[Run], end: int, top: int, columns: int, rows: int) -
     return np.asarray(np.cumsum(marks, axis=1)[:, :rows] > 0)
 
 
-def _cells(axes: Axes, grid: NDArray[np.bool_], end: int, top: int, kind: Kind) -> None:
+def _cells(axes: Axes, grid: NDArray[np.bool_], end: int, mfns: tuple[int, int], kind: Kind) -> None:
     """Draw the occupied cells of each column as few boxes."""
     from matplotlib.collections import PolyCollection
 
     columns, rows = grid.shape
-    wide, tall = end / columns, top / rows
+    wide, tall = end / columns, (mfns[1] - mfns[0]) / rows
     edge = np.diff(np.pad(grid.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     boxes = []
     for (column, low), (_, high) in zip(np.argwhere(edge == 1), np.argwhere(edge == -1), strict=True):
-        left, right, down, up = column * wide, (column + 1) * wide, low * tall, high * tall
+        left, right, down, up = (
+            column * wide,
+            (column + 1) * wide,
+            mfns[0] + low * tall,
+            mfns[0] + high * tall,
+        )
         boxes.append([(left, down), (right, down), (right, up), (left, up)])
     look = LOOKS[kind.value]
     axes.add_collection(PolyCollection(boxes, facecolors=look.light, linewidths=0, label=look.text))

@@ -343,6 +343,8 @@
     const position = sorted.indexOf(i);
     if (position >= 0) page = Math.floor(position / paged);
     fill();
+    const row = body.querySelector(".hit"), frame = row && row.closest(".scroll");
+    if (row) frame.scrollTop += row.getBoundingClientRect().top - frame.getBoundingClientRect().top - frame.clientHeight / 2;
   }
   heads.forEach((head) => head.querySelector("button").addEventListener("click", () => {
     down = head.dataset.key === key ? !down : head.dataset.key === "pages";
