@@ -18,10 +18,10 @@ MODULES = {
 LEVELS = {
     0: "display errors extents findings frames",
     1: "consolefacts consolelog consolerules dom0_mem e820 e820text entries faultrules host hostrow hypervisor kernel "
-    "kernelconfig longlog m2p memoryrules model options p2m pasted redact runtable textfile toolrules",
+    "kernelconfig libxl_e820 longlog m2p memoryrules model options p2m pasted pcibars redact runtable textfile toolrules",
     2: "boot checks sources",
-    3: "account diagnosis explore export intake mapdiff pagewalk place plan reasons recover replay replay_input reverse "
-    "suggest translate",
+    3: "account diagnosis explore export intake mapdiff pagewalk passthrough place plan reasons recover replay replay_input reverse "
+    "sizing suggest translate",
     4: "views",
     5: "cli",
 }

@@ -11,6 +11,8 @@ import sys
 __all__ = ["VERBS", "main"]
 
 VERBS = {
+    "bars": "PCI passthrough: each BAR against the map of a PV guest",
+    "dom0-mem": "what the hypervisor and then Linux make of a dom0_mem= value",
     "diagnose": "pasted logs: where the memory went, why dom0 died",
     "plan": "what a host's boot will do with its memory, and how it ends",
     "explain": "one PFN, MFN or address of a plan and why; a finding's story",

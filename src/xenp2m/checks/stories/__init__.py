@@ -11,6 +11,7 @@ from xenp2m.checks.stories.faults import FAULTS
 from xenp2m.checks.stories.frames import FRAMES
 from xenp2m.checks.stories.map import MAP
 from xenp2m.checks.stories.older import OLDER
+from xenp2m.checks.stories.passthrough import PASSTHROUGH
 from xenp2m.checks.stories.stream import STREAM
 
 if TYPE_CHECKING:
@@ -19,5 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["STORIES"]
 
 STORIES: dict[str, Story] = {
-    story.code: story for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *EXPLORE, *STREAM, *DIAGNOSIS, *MAP)
+    story.code: story
+    for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *EXPLORE, *STREAM, *DIAGNOSIS, *MAP, *PASSTHROUGH)
 }

@@ -130,4 +130,35 @@ _FAULTS = (
         trigger="a BUG, warning or panic at a place that is not known here",
     ),
 )
-DIAGNOSIS = (*_LOG, *_FAULTS)
+_SIZING = (
+    story(
+        "dom0-mem-ignored",
+        Severity.WARNING,
+        "A part of dom0_mem= is passed over",
+        """The hypervisor reads dom0_mem= item by item and says nothing where it cannot read one. Before 4.12
+        the rest is dropped in silence; later an item that is bad ends the reading as well.""",
+        "Write sizes such as 1024M, percentages such as 10% (Xen 4.12 and later), min: and max: before them.",
+        "parse_dom0_mem, parse_amt, xen/arch/x86/dom0_build.c, 4.3 to 4.20",
+        trigger="a part of dom0_mem= that the hypervisor does not read",
+    ),
+    story(
+        "dom0-mem-misread",
+        Severity.WARNING,
+        "A size in dom0_mem= means something else than it looks",
+        """A bare number is in KiB, and a leading 0 makes it octal.""",
+        "Give every size a unit: 2048M or 2G.",
+        "parse_size_and_unit, xen/common/lib.c, 4.3 to 4.20",
+        trigger="a size in dom0_mem= without a unit, or with a leading 0",
+    ),
+    story(
+        "dom0-mem-no-max",
+        Severity.NOTE,
+        "dom0_mem= sets no max",
+        """Without max: dom0 may grow to all of the host's RAM, so Linux makes struct pages for as much of it
+        as ten times the start allows, out of the memory it starts with.""",
+        "Where dom0 is not to grow, give max the value of the start: dom0_mem=2G,max:2G.",
+        "dom0_compute_nr_pages (Xen); xen_get_max_pages (Linux)",
+        trigger="dom0_mem= without max:",
+    ),
+)
+DIAGNOSIS = (*_LOG, *_FAULTS, *_SIZING)
