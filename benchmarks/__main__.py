@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 
+from benchmarks.cores import cores
 from benchmarks.hosts import big_host, holey_host, pc_hosts
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.hostrow import host_of_row
@@ -171,5 +172,6 @@ if __name__ == "__main__":
     older_hosts()
     trees()
     start_up()
+    cores(report)
     print(f"peak memory of this run: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     sys.exit(f"missed: {', '.join(MISSED)}" if MISSED else 0)
