@@ -26,6 +26,7 @@ COMMANDS = {
     "plan-error": ("plan --image 0x7f000000-0x80000000", {}),
     "explain-pfn": ("explain 0x40010", {}),
     "explain-pfn-40": ("explain 0x40010", {"COLUMNS": "40"}),
+    "explain-tree": ("explain 0x40010 --kernel 3.12", {}),
     "explain-code": ("explain map-overflow", {"COLUMNS": "60"}),
     "replay": (_TREE, {}),
     "replay-40": (_TREE, {"COLUMNS": "40"}),

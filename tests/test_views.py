@@ -4,6 +4,7 @@ from hosts import MIB, pc, with_range
 from xenp2m.plan import make_plan
 from xenp2m.views.plan_text import plan_lines
 from xenp2m.views.text import rows, size, wrapped
+from xenp2m.views.tree_text import branch
 
 
 def test_sizes():
@@ -57,6 +58,18 @@ def test_paint_is_used_for_what_matters():
     assert ("title", "head") in painted
     assert ("error image-conflict:", "error") in painted
     assert ("HALTS", "error") in painted
+
+
+def test_the_way_through_the_tree_holds_the_frame():
+    plan = make_plan(pc("3.12"))
+    entries = plan.host.geometry.entries
+    for pfn in (0, 0x9F, 0x123, 0x40000, 0x40061, 0x60000, 0x100000, entries**3 - 1):
+        ((top, end, mid, *leaves),) = branch(plan.layout.shape, plan.host.geometry, pfn)
+        assert top <= pfn // entries**2 < end
+        assert [top, end, mid] in [entry[:3] for entry in plan.layout.shape] or not leaves
+        for ((low, high, _),) in leaves:
+            assert low <= pfn // entries % entries < high
+    assert branch(plan.layout.shape, plan.host.geometry, entries**3) == []
 
 
 def test_verbose_shows_every_row_and_the_map():

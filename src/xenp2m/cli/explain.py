@@ -17,6 +17,7 @@ from xenp2m.intake import read_hosts
 from xenp2m.place import place_of
 from xenp2m.plan import make_plan
 from xenp2m.views.explain_text import catalogue_lines, place_lines, place_object, story_lines, story_object
+from xenp2m.views.tree_text import branch, tree_lines
 
 if TYPE_CHECKING:
     from xenp2m.plan import Plan
@@ -110,4 +111,9 @@ def _place(plan: Plan, pfn: int, where: str, as_json: bool, *, blank: bool) -> N
     if blank:
         click.echo()
     for line in place_lines(place, columns(), paint):
+        click.echo(line)
+    way = branch(plan.layout.shape or [], plan.host.geometry, pfn)
+    if way:
+        click.echo()
+    for line in tree_lines(way, plan.host.geometry, columns(), paint) if way else ():
         click.echo(line)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xenp2m.extents import Run
     from xenp2m.frames import Geometry
 
-__all__ = ["MOST_ROWS", "map_lines", "table_lines", "tree_lines"]
+__all__ = ["MOST_ROWS", "branch", "map_lines", "table_lines", "tree_lines"]
 
 MOST_ROWS = 24
 """Rows of a table that are shown unless all are asked for."""
@@ -69,6 +69,23 @@ def tree_lines(
     for entry in shape:
         table.extend(_entry(entry, geometry.entries))
     yield from table_lines(table, width, paint, verbose=verbose)
+
+
+def branch(shape: Sequence[Sequence[Any]], geometry: Geometry, pfn: int) -> list[list[Any]]:
+    """The part of a structure that leads to `pfn`: its entry of the top page, its stretch of leaf pages.
+
+    Args:
+        shape: the form of the vectors' ``struct``.
+        geometry: entries a page.
+        pfn: below the end of the tree; nothing leads to any other.
+    """
+    top, mid = divmod(pfn // geometry.entries, geometry.entries)
+    for entry in shape:
+        if entry[0] <= top < entry[1]:
+            if entry[2] in _SHARED_MIDS:
+                return [[top, top + 1, entry[2]]]
+            return [[*entry[:3], [leaf for leaf in entry[3] if leaf[0] <= mid < leaf[1]]]]
+    return []
 
 
 def _entry(entry: Sequence[Any], entries: int) -> Iterator[tuple[str, str, str, str, str]]:

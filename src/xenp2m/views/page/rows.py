@@ -131,7 +131,7 @@ def _thinned(runs: Sequence[Run], bound: int) -> Rows:
     heads = np.flatnonzero(alone | np.append(True, alone[:-1]))
     tails = np.append(heads[1:], pages.size)
     rows = [
-        _exact(runs[head])[0] if tail - head == 1 else _together(table, head, tail)
+        _exact(runs[head])[0] if tail - head == 1 else _together(table, pages, head, tail)
         for head, tail in zip(heads.tolist(), tails.tolist(), strict=True)
     ]
     merged = sum(row.extents for row in rows if row.extents > 1)
@@ -139,10 +139,10 @@ def _thinned(runs: Sequence[Run], bound: int) -> Rows:
     return Rows(rows, len(runs), merged, int(hidden.max()) + 1 if hidden.size else 1)
 
 
-def _together(table: RunTable, head: int, tail: int) -> Row:
+def _together(table: RunTable, pages: NDArray[np.int64], head: int, tail: int) -> Row:
     """One row for the extents ``[head, tail)``."""
     kinds: NDArray[Any] = table.kind[head:tail]
-    weight = np.bincount(kinds, weights=table.pages[head:tail], minlength=len(KINDS))
+    weight = np.bincount(kinds, weights=pages[head:tail], minlength=len(KINDS))
     other = KINDS.index(Kind.OTHER)
     most = other if weight[other] else int(weight.argmax())
     return Row(int(table.start[head]), int(table.end[tail - 1]), KINDS[most].value, extents=tail - head)

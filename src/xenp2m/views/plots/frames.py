@@ -132,4 +132,6 @@ def _cells(axes: Axes, grid: NDArray[np.bool_], end: int, mfns: tuple[int, int],
         )
         boxes.append([(left, down), (right, down), (right, up), (left, up)])
     look = LOOKS[kind.value]
-    axes.add_collection(PolyCollection(boxes, facecolors=look.light, linewidths=0, label=look.text))
+    axes.add_collection(
+        PolyCollection(boxes, facecolors=look.light, edgecolors=look.light, linewidths=0.3, label=look.text)
+    )

@@ -74,10 +74,13 @@ def map_figure(p2m: P2M, picture: str = "all") -> Figure:
     """
     runs = p2m.extents()
     end = memory_end(runs)
-    bar = [map_bar("P2M", list(parts(runs)), end)]
+
+    def kinds(axes: Axes) -> None:
+        draw_bars(axes, [map_bar("P2M", list(parts(runs)), end)], end, "The map (addresses of the guest)")
+
     return _figure(
         [
-            ("kinds", 1.7, lambda a: draw_bars(a, bar, end, "The map (addresses of the guest)")),
+            ("kinds", 1.7, kinds),
             ("frames", 3.6, lambda a: draw_frames(a, runs, end)),
             ("extents", 2.4, lambda a: draw_sizes(a, runs)),
         ],
