@@ -241,3 +241,48 @@ def test_usage(xenp2m, tiny):  # noqa: F811
     ):
         status, _, err = xenp2m(*bad)
         assert (status, one_line(err)) == (2, True), bad
+
+
+@pytest.fixture
+def m2p(tmp_path):
+    """Lines of xen-mfndump dump-m2p: every frame of the tiny guest, every 64th of somebody else."""
+    words = live("tiny64-both.a.live").tolist()
+    pfns = {mfn: mfn for mfn in range(0, 600_000, 64)}
+    pfns |= {mfn: pfn for pfn, mfn in enumerate(words) if mfn < 1 << 40}
+    lines = [f"  mfn=0x{mfn:x} ==> pfn=0x{pfn:x}" for mfn, pfn in sorted(pfns.items())]
+    path = tmp_path / "m2p.txt"
+    path.write_text(
+        "\n".join([" --- Dumping M2P ---", " Max MFN: 600000", *lines, " --- End of M2P ---"]) + "\n"
+    )
+    return path
+
+
+def test_a_machines_m2p(xenp2m, tiny, m2p):  # noqa: F811
+    assert xenp2m("check", tiny, "--only", "map", "--m2p", m2p)[0] == 0
+    status, out, _ = xenp2m("show", "--json", m2p)
+    answer = json.loads(out)
+    validator("show-answer.schema.json").validate(answer)
+    lines = m2p.read_text().count("==>")
+    assert (status, answer["m2p"][1]) == (0, lines)
+    assert f"{lines:,} of them with a PFN" in xenp2m("show", m2p)[1]
+    mfn = int(live("tiny64-both.a.live")[0x123])
+    assert json.loads(xenp2m("lookup", m2p, f"mfn:{mfn}", "--json")[1])["pfn"] == 0x123
+    m2p.write_text(m2p.read_text().replace("==> pfn=0x123\n", "==> pfn=0x124\n"))
+    status, out, _ = xenp2m("check", tiny, "--m2p", m2p)
+    assert status == 1
+    assert "1 frame to which the M2P does not lead back: PFN 0x123" in unwrapped(out)
+    for bad in (
+        ("diff", m2p, tiny),
+        ("check", tiny, "--m2p", tiny),
+        ("export", m2p, "--to", "flat", "-o", m2p),
+    ):
+        status, _, err = xenp2m(*bad)
+        assert (status, one_line(err)) == (2, True)
+
+
+def test_export_of_npz_is_the_same_map(xenp2m, tiny, tmp_path):  # noqa: F811
+    target = tmp_path / "map.npz"
+    assert xenp2m("export", tiny, "--to", "npz", "-o", target)[0] == 0
+    assert xenp2m("export", tiny, "--to", "npz", "-o", target)[0] == 2
+    first, second = (json.loads(xenp2m("show", "--json", path)[1]) for path in (tiny, target))
+    assert first == second

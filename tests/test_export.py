@@ -196,3 +196,37 @@ def test_parquet():
     assert [tuple(row.values()) for row in read.to_pylist()] == RUNS
     assert read.schema.metadata[b"xenp2m.format"] == b"made by hand"
     assert json.dumps(read.column_names) == json.dumps(list(COLUMNS))
+
+
+def readonly_guest(other):
+    """A walkable guest whose PFNs 12 and 13 are mapped without the write bit, 14 with it, 12 holding `other`."""
+    source = walkable()
+    pages = {pfn: source.memory.page(pfn) for pfn in source.memory.pfns().tolist()}
+    leaves = np.frombuffer(pages[4], np.uint64).copy()
+    leaves[20:23] = [0x10C065, 0x10D065, 0x10E067]
+    pages |= {4: leaves.tobytes(), 12: table(other), 14: table({0: 0x105067})}
+    return replace(source, memory=Pages(pages))
+
+
+@pytest.mark.parametrize(
+    ("other", "level"),
+    [
+        ({0: 0x105067, 511: 0x10F065}, 1),
+        ({0: 0x105067, 256: 0x5555063}, 4),
+        ({0: 0x105067, 7: 0x5555067}, None),
+        ({0: 0x105061}, None),
+        ({256: 0x5555063}, None),
+        ({0: 0x105066}, None),
+    ],
+)
+def test_tables_of_other_processes_are_known_by_their_mapping(other, level):
+    tables = PageTables(readonly_guest(other))
+    assert tables.levels.get(12) == level
+    assert 13 not in tables.levels
+    assert 14 not in tables.levels, "what can be written is no page table"
+
+
+def test_tables_of_other_processes_lose_xens_slots():
+    source = readonly_guest({0: 0x105067, 256: 0x5555063})
+    words = np.frombuffer(PageTables(source).converted(12, source.memory.page(12)), np.uint64)
+    assert (words[0], words[256]) == (0x5067, 0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from xenp2m.entries import runs_of
 from xenp2m.extents import Run
 from xenp2m.frames import Kind
+from xenp2m.runtable import KINDS, RunTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
     from xenp2m.p2m import P2M
     from xenp2m.sources.source import Leaves, Source
 
-__all__ = ["Account", "Contiguity", "LeafPages", "Lengths", "account_of", "contiguity", "leaf_pages"]
+__all__ = ["FIRST", "Account", "Contiguity", "LeafPages", "Lengths", "account_of", "contiguity", "leaf_pages"]
 
 _ABSENT = np.uint64((1 << 64) - 1)
 ORDER_2M, ORDER_1G = 9, 18
+FIRST = 32
+"""Runs that an account carries as objects."""
 
 
 class Lengths(NamedTuple):
@@ -85,26 +89,52 @@ class Account:
 
     Attributes:
         entries: PFNs of the map.
+        runs: stretches in which kind and number continue.
+        first: the first of them, up to `FIRST`.
+        stretches: the map by kind alone, whatever the numbers are.
         kinds: frames of each kind that occurs.
         contiguity: how its machine frames lie.
         leaves: pages of the list; None where the input does not show them.
+        m2p: of a machine's M2P: MFNs in all, and those with a PFN.
     """
 
     entries: int
+    runs: int
+    first: tuple[Run, ...]
+    stretches: tuple[Run, ...]
     kinds: dict[Kind, int]
     contiguity: Contiguity
     leaves: LeafPages | None
+    m2p: tuple[int, int] | None = None
 
 
 def account_of(source: Source) -> Account:
     """Count a source's map. O(runs), after the runs of the map are known."""
-    counted = source.p2m.count()
+    counted, table = source.p2m.count(), source.p2m.table()
     return Account(
         entries=len(source.p2m),
+        runs=int(table.start.size),
+        first=tuple(runs_of(_head(table, FIRST))),
+        stretches=_by_kind(table),
         kinds={kind: counted[kind] for kind in Kind if counted[kind]},
         contiguity=contiguity(source.p2m),
         leaves=None if source.leaves is None else leaf_pages(source.leaves),
+        m2p=None if source.m2p is None else (source.m2p.size, int((source.m2p != _ABSENT).sum())),
     )
+
+
+def _head(table: RunTable, rows: int) -> RunTable:
+    columns: list[NDArray[Any]] = [column[:rows] for column in table]
+    return RunTable(*columns)
+
+
+def _by_kind(table: RunTable) -> tuple[Run, ...]:
+    if not table.start.size:
+        return ()
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(table.kind)) + 1))
+    ends = np.append(table.start[starts[1:]], table.end[-1])
+    rows = zip(table.start[starts].tolist(), ends.tolist(), table.kind[starts].tolist(), strict=True)
+    return tuple(Run(start, end, KINDS[kind]) for start, end, kind in rows)
 
 
 def contiguity(p2m: P2M) -> Contiguity:

@@ -57,7 +57,7 @@ def command(source: str, logs: tuple[str, ...], as_json: bool, verbose: bool, **
     """
     m2p, asked, salvage = said.pop("m2p"), said.pop("asked"), said.pop("salvage")
     rules = said.pop("only") or tuple(RULES)
-    opened = hashed(open_source(source, salvage=salvage), asked=asked, as_json=as_json)
+    opened = hashed(open_source(source, salvage=salvage), source, asked=asked, as_json=as_json)
     findings = map_findings(opened, rules)
     if m2p is not None:
         findings += m2p_findings(opened.p2m, _m2p_of(open_source(m2p)))

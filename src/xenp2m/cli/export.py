@@ -11,12 +11,13 @@ import click
 from xenp2m.account import account_of
 from xenp2m.checks.map import map_findings
 from xenp2m.cli.opening import hashed, open_source, salvage_option
-from xenp2m.cli.outfile import written
+from xenp2m.cli.outfile import check_target, written
 from xenp2m.cli.progress import progress
 from xenp2m.errors import InputError
 from xenp2m.export.images import Image, write_elf, write_flat
 from xenp2m.export.tables import write_csv, write_parquet
 from xenp2m.frames import counted
+from xenp2m.sources import npz
 from xenp2m.views.map_answer import map_object
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _TEXTS = ("json", "csv")
     "--to",
     "form",
     required=True,
-    type=click.Choice([*_IMAGES, *_TEXTS, "parquet"]),
+    type=click.Choice([*_IMAGES, *_TEXTS, "parquet", "npz"]),
     help="What to write.",
 )
 @click.option(
@@ -49,7 +50,8 @@ def command(source: str, form: str, output: str | None, force: bool, salvage: bo
 
     flat is the guest's memory by pseudo-physical address, elf the same as an ELF core; in both the
     guest's page tables hold PFNs in place of machine frames, as crash, drgn and volatility3 expect. json
-    is what show --json prints, csv and parquet are the runs of the map.
+    is what show --json prints, csv and parquet are the runs of the map, npz is
+    all but the memory, for xenp2m itself and numpy.
 
     FILE appears when it is complete, and is left alone when something goes wrong.
 
@@ -62,7 +64,11 @@ def command(source: str, form: str, output: str | None, force: bool, salvage: bo
         sys.stdout.buffer.flush()
         return 0
     assert output is not None
+    check_target(output, force=force)
     opened = open_source(source, salvage=salvage)
+    if form == "npz":
+        npz.save(hashed(opened, source, asked=False, as_json=True), output)
+        return 0
     if opened.m2p is not None:
         raise InputError(opened.origin.name, "a guest's map", opened.origin.format)
     with written(output, force=force) as file:
@@ -87,7 +93,7 @@ def _write_text(source: Source, form: str, file: BinaryIO) -> None:
     if form == "csv":
         write_csv(source, file)
         return
-    source = hashed(source, asked=False, as_json=True)
+    source = hashed(source, source.origin.name, asked=False, as_json=True)
     answer = map_object(source, account_of(source), map_findings(source))
     file.write(f"{json.dumps(answer)}\n".encode())
 

@@ -31,13 +31,13 @@ def open_source(name: str, *, salvage: bool = False) -> Source:
         return detect.open(name, salvage=salvage, progress=tell)
 
 
-def hashed(source: Source, *, asked: bool, as_json: bool) -> Source:
-    """`source` with the hash of its file: where `asked`, or in JSON where the file is small.
+def hashed(source: Source, name: str, *, asked: bool, as_json: bool) -> Source:
+    """`source`, opened as `name`, with the hash of its file: where `asked`, or in JSON where it is small.
 
-    Pipes and domains have none.
+    Pipes and domains have none; an .npz tells of the file it was made of.
     """
-    name = source.origin.name
-    if source.origin.sha256 is not None or not (asked or as_json) or not _is_file(name):
+    known = source.origin.sha256 is not None or source.origin.name != name
+    if known or not (asked or as_json) or not _is_file(name):
         return source
     if not asked and Path(name).stat().st_size > HASHED:
         return source

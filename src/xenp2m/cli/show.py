@@ -36,7 +36,7 @@ def command(
 
     JSON carries the hash of files up to 256 MiB; --hash that of any file.
     """
-    opened = hashed(open_source(source, salvage=salvage), asked=asked, as_json=as_json)
+    opened = hashed(open_source(source, salvage=salvage), source, asked=asked, as_json=as_json)
     account, findings = account_of(opened), map_findings(opened)
     if as_json:
         click.echo(json.dumps(map_object(opened, account, findings)))

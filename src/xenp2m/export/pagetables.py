@@ -1,4 +1,4 @@
-"""A PV guest's page tables in pseudo-physical form: found by walking, each MFN turned into its PFN.
+"""A PV guest's page tables in pseudo-physical form: each MFN in them turned into its PFN.
 
 What a PV guest keeps in its page tables are machine frames, which no reader of dumps expects. Saving
 a domain does the same conversion (``normalise_pagetable``, tools/libs/guest/xg_sr_save_x86_pv.c,
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xenp2m.export.readonly import readonly_tables
 from xenp2m.frames import PAGE_SHIFT
 from xenp2m.pagewalk import FRAME_MASK, LARGE, PRESENT, cr3_frame
 from xenp2m.reverse import Reverse
@@ -30,7 +31,7 @@ _SHIFT = np.uint64(PAGE_SHIFT)
 
 
 class PageTables:
-    """The page tables that a source's contexts and its list lead to.
+    """The page tables that a source's contexts and its list lead to, and those of other processes.
 
     Attributes:
         levels: PFN of every page table found, and its level.
@@ -85,6 +86,10 @@ class PageTables:
                 break
             tables = np.unique(self._source.p2m.inverse(np.concatenate(below)))
             tables = tables[tables >= 0]
+        if self._wide:
+            leaves = [pfn for pfn, level in self.levels.items() if level == 1]
+            more = readonly_tables(self._source, leaves, self._reverse)
+            self.levels = more | self.levels
 
     def _visit(self, pfn: int, level: int) -> NDArray[np.int64]:
         """Note one table; the frames of the tables below it."""

@@ -30,6 +30,7 @@ def map_object(source: Source, account: Account, findings: Sequence[Finding]) ->
         "leaves": None
         if account.leaves is None or source.leaves is None
         else _leaves(source, account.leaves),
+        "m2p": None if account.m2p is None else list(account.m2p),
         "inferred": list(source.inferred),
         "lost": list(source.lost),
         "findings": [finding_object(finding) for finding in findings],

@@ -60,13 +60,16 @@ def map_lines(
     """
     yield paint(wrapped(title_of(source), width, "", "  "), "head")
     yield ""
-    runs = source.p2m.extents()
-    if runs:
-        yield from strip(parts(runs), account.entries, width, unicode=unicode, paint=paint)
+    if account.runs:
+        yield from strip(parts(account.stretches), account.entries, width, unicode=unicode, paint=paint)
         yield ""
-        yield from _table(runs, width, verbose, paint)
+        yield from _table(source, account, width, verbose, paint)
         yield ""
-    yield from _sums(account, width)
+    if account.m2p is None:
+        yield from _sums(account, width)
+    else:
+        total, known = account.m2p
+        yield wrapped(f"a machine's M2P of {total:,} frames, {known:,} of them with a PFN", width)
     if verbose and account.contiguity.lengths:
         yield ""
         yield from _lengths(account.contiguity, width, unicode, paint)
@@ -75,8 +78,9 @@ def map_lines(
     yield from findings_lines(findings, width, verbose=verbose, paint=paint)
 
 
-def _table(runs: Sequence[Run], width: int, verbose: bool, paint: Paint) -> Iterator[str]:
-    shown = runs if verbose or len(runs) <= _ROWS else runs[: _ROWS - 4]
+def _table(source: Source, account: Account, width: int, verbose: bool, paint: Paint) -> Iterator[str]:
+    rest = account.first if account.runs <= _ROWS else account.first[: _ROWS - 4]
+    shown = source.p2m.extents() if verbose else rest
     table = [("frames", "", "size", "kind", "behind the first")]
     for run in shown:
         span = (f"{run.start:#x}", f"- {run.end:#x}")
@@ -84,9 +88,9 @@ def _table(runs: Sequence[Run], width: int, verbose: bool, paint: Paint) -> Iter
     lines = iter(rows(table, frozenset({2}), width))
     yield paint(next(lines), "dim")
     yield from lines
-    hidden = len(runs) - len(shown)
+    hidden = account.runs - len(shown)
     if hidden:
-        yield f" … {plural(hidden, 'more row')} up to {runs[-1].end:#x} (--verbose)"
+        yield f" … {plural(hidden, 'more row')} up to {account.entries:#x} (--verbose)"
     yield paint(wrapped("frames are PFNs, the end not included", width), "dim")
 
 
@@ -141,7 +145,7 @@ def _list(guest: Guest, leaves: LeafPages | None) -> str:
     if guest.translated:
         return "the list: none, Xen keeps the map of this guest (HVM or PVH)"
     if leaves is None or not guest.form:
-        return "the list: not in the input; identity, foreign and missing entries are told apart by it alone"
+        return "the list: its pages are not in the input"
     facts = [guest.form]
     if guest.form == "linear list" and guest.p2m_vaddr:
         facts[0] += f" at {guest.p2m_vaddr:#x}"
