@@ -8,6 +8,7 @@ says whether everything is up to date.
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shlex
@@ -27,17 +28,19 @@ BLOCK = re.compile(r"(<!-- output of: (.+?) -->\n```\n)(.*?)(```\n)", re.DOTALL)
 
 
 def output(command: str) -> str:
-    """What a command of the documents prints."""
+    """What a command of the documents prints; ``xz -dc FILE | COMMAND`` reads a packed file of the tests."""
+    packed, _, command = command.rpartition(" | ")
+    given = lzma.decompress((TOP / packed.removeprefix("xz -dc ")).read_bytes()) if packed else None
     words = shlex.split(command)
     if words[0] == "xenp2m":
         words = [sys.executable, "-m", *words]
     elif words == ["make", "judge"]:
         words = [sys.executable, "tests/judge.py"]
     environment = os.environ | {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-    run = subprocess.run(words, capture_output=True, text=True, cwd=TOP, env=environment, check=False)
+    run = subprocess.run(words, input=given, capture_output=True, cwd=TOP, env=environment, check=False)
     if run.returncode > 1 or run.stderr:
-        raise SystemExit(f"{command}: status {run.returncode}\n{run.stderr}")
-    return run.stdout
+        raise SystemExit(f"{command}: status {run.returncode}\n{run.stderr.decode()}")
+    return run.stdout.decode()
 
 
 def pictures(text: str) -> dict[Path, bytes]:
