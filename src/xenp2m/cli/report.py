@@ -98,7 +98,7 @@ def _is_map(name: str) -> bool:
 
 
 def _map(name: str, salvage: bool) -> _Subject:
-    source = hashed(open_source(name, salvage=salvage), asked=True, as_json=False)
+    source = hashed(open_source(name, salvage=salvage), name, asked=True, as_json=False)
     if source.m2p is not None:
         raise InputError(name, "a guest's map", source.origin.format)
     findings = map_findings(source)
