@@ -25,6 +25,7 @@ PACKAGES = {
     "xenp2m.model",
     "xenp2m.sources",
     "xenp2m.sources.stream",
+    "xenp2m.sweep",
     "xenp2m.views",
     "xenp2m.views.page",
     "xenp2m.views.plots",

@@ -21,7 +21,7 @@ LEVELS = {
     "kernelconfig libxl_e820 longlog m2p memoryrules model options p2m pasted pcibars redact runtable textfile toolrules",
     2: "boot checks sources",
     3: "account diagnosis explore export intake mapdiff pagewalk passthrough place plan reasons recover replay replay_input reverse "
-    "sizing suggest translate",
+    "sizing suggest sweep translate",
     4: "views",
     5: "cli",
 }

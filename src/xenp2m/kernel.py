@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xenp2m.errors import InputError, UnsupportedError, shorten
 
-__all__ = ["NEWEST", "OLDEST", "Release", "Version"]
+__all__ = ["EDGES", "NEWEST", "OLDEST", "Release", "Version"]
 
 
 class Version(NamedTuple):
@@ -36,6 +36,17 @@ class Version(NamedTuple):
 OLDEST = Version(2, 6, 39)
 NEWEST = Version(7, 3, 4)
 """The newest version whose real boots were compared with this program's answers."""
+
+
+EDGES = tuple(
+    Version(*parts)
+    for parts in (
+        OLDEST, (3, 0), (3, 0, 4), (3, 2), (3, 5), (3, 7), (3, 11), (3, 16), (3, 18), (3, 19), (4, 3),
+        (4, 15), (4, 19, 10), (5, 10, 21), (5, 10, 67), (5, 13), (5, 15), (6, 5), (6, 6, 54), (6, 6, 142),
+        (6, 12), (6, 12, 92), (6, 18, 34), (7, 0, 11), (7, 1), NEWEST,
+    )
+)  # fmt: skip
+"""First versions behind the edges of `Release.of`, those of long stable series among them."""
 
 
 @dataclass(frozen=True, slots=True)

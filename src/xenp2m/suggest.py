@@ -15,7 +15,7 @@ from xenp2m.e820 import RAM
 from xenp2m.findings import Outcome, Severity
 from xenp2m.frames import PAGE_SHIFT
 from xenp2m.host import UNLIMITED
-from xenp2m.kernel import NEWEST, Release, Version
+from xenp2m.kernel import EDGES, Release
 from xenp2m.plan import make_plan
 from xenp2m.recover import list_frames
 
@@ -31,11 +31,6 @@ _MIB = 256
 """Pages of a MiB."""
 _MOST_PLANS = 600
 _LIST_VADDR = 2 << 39
-_KERNELS = (
-    (3, 0, 4), (3, 2), (3, 5), (3, 11), (3, 16), (3, 18), (4, 3), (5, 10, 67), (5, 15), (6, 1), (6, 6, 142),
-    (6, 12, 92), (6, 18, 34), (7, 0, 11), NEWEST,
-)  # fmt: skip
-"""First versions behind the edges of `Release.of`, those of stable series among them."""
 
 
 class Suggestion(NamedTuple):
@@ -138,8 +133,7 @@ def _near(host: Host, top: int) -> set[int]:
 
 
 def _kernels(host: Host) -> Iterator[tuple[str, str | int | None, Host]]:
-    for parts in _KERNELS:
-        version = Version(*parts)
+    for version in EDGES:
         release = Release.of(version)
         if version > host.release.version and (host.geometry.word == 8 or release.era != "g3"):
             yield "kernel", str(version), replace(host, release=release, rules=None, extra="behind")

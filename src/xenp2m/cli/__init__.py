@@ -16,6 +16,7 @@ VERBS = {
     "diagnose": "pasted logs: where the memory went, why dom0 died",
     "plan": "what a host's boot will do with its memory, and how it ends",
     "explain": "one PFN, MFN or address of a plan and why; a finding's story",
+    "sweep": "hosts, dom0_mem= values and kernels; the smallest that fails",
     "show": "a map of a core or saved domain: frames by kind, extents, contiguity",
     "lookup": "PFNs, MFNs and addresses through a map; many from standard input",
     "check": "whether a map is sound, and what save and restore make of it",

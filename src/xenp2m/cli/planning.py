@@ -14,16 +14,20 @@ from xenp2m.textfile import read_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["host_options", "options_of"]
+__all__ = ["host_options", "options_of", "other_host_options"]
 
 
-_HOST_OPTIONS = (
+_AXES = (
     click.option("--dom0-mem", metavar="VALUE", help="Plan with this dom0_mem= instead of the log's."),
     click.option("--kernel", type=VERSION, help="Linux version. [default: the log's, else the newest known]"),
-    click.option("--variant", "variants", multiple=True, metavar="NAME=VALUE",
-                 help="Set one rule of the kernel by hand, such as leftover=unusable or nvs=swap."),
     click.option("--rules", metavar="NAME",
                  help="Edit the P2M tree by other rules, such as seed (kernels to 3.18)."),
+)  # fmt: skip
+"""What a sweep has many values of."""
+
+_OTHER_OPTIONS = (
+    click.option("--variant", "variants", multiple=True, metavar="NAME=VALUE",
+                 help="Set one rule of the kernel by hand, such as leftover=unusable or nvs=swap."),
     click.option("--extra", type=click.Choice(["behind", "contiguous"]),
                  help="Where kernels to 3.1 put extra memory. [default: behind the whole map]"),
     click.option("--bits", type=click.Choice(["32", "64"]),
@@ -49,7 +53,16 @@ _HOST_OPTIONS = (
 
 def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a click command."""
-    for option in reversed(_HOST_OPTIONS):
+    return _added(command, *_AXES, *_OTHER_OPTIONS)
+
+
+def other_host_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add those of which a sweep takes one value: all but dom0_mem=, kernel and rules."""
+    return _added(command, *_OTHER_OPTIONS)
+
+
+def _added(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 

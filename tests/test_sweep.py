@@ -1,0 +1,200 @@
+"""Cases, chunks, the file of finished work and the smallest failing value."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hosts import GIB, MIB, PC, RAM, RESERVED, Entry, pc
+from xenp2m.dom0_mem import estimate_available, parse
+from xenp2m.errors import InputError
+from xenp2m.findings import Severity
+from xenp2m.kernel import Version
+from xenp2m.plan import make_plan
+from xenp2m.sweep.cases import Row, Sweep, Where
+from xenp2m.sweep.find import find_first, find_lines
+from xenp2m.sweep.grid import dom0_mem_values
+from xenp2m.sweep.ledger import Ledger
+from xenp2m.sweep.run import chunk_size, chunks_of, run_chunks
+
+THREAD = (*PC[:3], Entry(0x100000, 2364 * MIB, RAM), Entry(2364 * MIB, 2600 * MIB, RESERVED), *PC[5:])
+VALUES = ("512M", "1G", "1G,max:2G")
+GRID = Sweep([("a", pc()), ("b", pc("5.10", e820=THREAD))], (Version(6, 1), Version(3, 12)), (None,), VALUES)
+
+
+def rows_of(sweep):
+    return sweep.chunk(0, len(sweep))
+
+
+def test_numbers_and_places_are_the_same_thing():
+    assert len(GRID) == 12
+    assert [GRID.number(GRID.where(number)) for number in range(12)] == list(range(12))
+    assert GRID.where(0) == (0, 0, 0, 0)
+    assert GRID.where(11) == (1, 1, 0, 2)
+
+
+def test_a_row_is_the_plan_of_its_case():
+    for number, row in enumerate(rows_of(GRID)):
+        where = GRID.where(number)
+        host = GRID.hosts[where.host][1]
+        pages = parse(VALUES[where.value]).pages(estimate_available(host.e820).pages)
+        plan = make_plan(
+            pc(str(GRID.kernels[where.kernel]), e820=host.e820, nr_pages=pages[0], max_res=pages[1])
+        )
+        assert (row.nr_pages, row.max_pages) == pages
+        assert row.outcome == str(plan.outcome)
+        codes = [f.code for f in plan.findings if f.story.about == "host"]
+        assert row.findings.split() == list(dict.fromkeys(codes))
+        assert row.remapped == plan.layout.remapped
+        assert row.fails(frozenset()) == any(f.severity > Severity.NOTE for f in plan.findings)
+        assert row.fails(frozenset(codes[:1]))
+        assert not row.fails(frozenset({"brk-exceeded"}))
+
+
+def test_a_case_that_cannot_be_says_why_and_stops_nothing():
+    sweep = Sweep([("a", pc())], (Version(6, 1), Version(3, 12)), ("seed",))
+    refused, planned = rows_of(sweep)
+    assert refused.outcome == "refused"
+    assert "3.18" in refused.error
+    assert planned.outcome != "refused"
+    assert rows_of(Sweep([("u", pc(dom="domU"))], values=("1G",)))[0].outcome == "refused"
+    assert "leaves dom0" in rows_of(Sweep([("a", pc())], values=("max:-64G",)))[0].error
+
+
+def test_without_findings_only_the_bug_is_told():
+    fast = rows_of(Sweep(GRID.hosts, GRID.kernels, GRID.rules, GRID.values, findings=False))
+    for row, whole in zip(fast, rows_of(GRID), strict=True):
+        assert row._replace(findings="", pfn=-1, worst="", outcome="") == whole._replace(
+            findings="", pfn=-1, worst="", outcome=""
+        )
+
+
+@given(cases=st.integers(1, 10_000), jobs=st.integers(1, 64))
+def test_chunks_cover_every_case_once(cases, jobs):
+    chunks = chunks_of(cases, chunk_size(cases, jobs))
+    assert [number for number, _, _ in chunks] == list(range(len(chunks)))
+    assert [n for _, start, stop in chunks for n in range(start, stop)] == list(range(cases))
+
+
+def test_processes_answer_as_one_does():
+    sweep = Sweep([("a", pc())], (Version(6, 1),), (None,), dom0_mem_values(["256M..3G:1M"]))
+    chunks = chunks_of(len(sweep), 400)
+    done = dict(run_chunks(sweep, chunks, 2))
+    assert [row for number, _, _ in chunks for row in done[number]] == rows_of(sweep)
+
+
+def test_finished_chunks_are_taken_over(tmp_path):
+    path = str(tmp_path / "sweep.jsonl")
+    first = Ledger(path, GRID, 5)
+    first.add(1, GRID.chunk(5, 10))
+    first.close()
+    second = Ledger(path, GRID, 7)
+    assert second.size == 5
+    assert second.done == {1: GRID.chunk(5, 10)}
+    second.close()
+
+
+@pytest.mark.parametrize("cut", [1, 20, 100])
+def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path, cut):
+    path = tmp_path / "sweep.jsonl"
+    ledger = Ledger(str(path), GRID, 5)
+    ledger.add(0, GRID.chunk(0, 5))
+    ledger.add(1, GRID.chunk(5, 10))
+    ledger.close()
+    path.write_bytes(path.read_bytes()[:-cut])
+    again = Ledger(str(path), GRID, 5)
+    assert list(again.done) == [0]
+    again.add(1, GRID.chunk(5, 10))
+    again.close()
+    last = Ledger(str(path), GRID, 5)
+    assert last.done[1] == GRID.chunk(5, 10)
+    last.close()
+
+
+def test_a_head_cut_off_by_a_crash_begins_anew(tmp_path):
+    path = tmp_path / "sweep.jsonl"
+    Ledger(str(path), GRID, 5).close()
+    path.write_bytes(path.read_bytes()[:9])
+    Ledger(str(path), GRID, 5).close()
+    assert json.loads(path.read_text())["cases"] == 12
+
+
+@pytest.mark.parametrize("text", ["hello\n", "hello", "[]\n", '{"schema": 1}\n', "\n", "\x00\xff\n"])
+def test_another_file_is_refused_and_not_touched(tmp_path, text):
+    path = tmp_path / "sweep.jsonl"
+    path.write_text(text)
+    with pytest.raises(InputError, match="--resume"):
+        Ledger(str(path), GRID, 5)
+    assert path.read_text() == text
+
+
+def test_finished_work_of_another_grid_is_refused(tmp_path):
+    path = str(tmp_path / "sweep.jsonl")
+    Ledger(path, GRID, 5).close()
+    other = Sweep(GRID.hosts, GRID.kernels, GRID.rules, ("513M", *VALUES[1:]))
+    with pytest.raises(InputError, match="same hosts and grid"):
+        Ledger(path, other, 5)
+    with pytest.raises(InputError, match="--resume"):
+        Ledger(str(tmp_path), GRID, 5)
+
+
+def thread(grid, **changes):
+    host = pc("2.6.39", e820=THREAD, extra="contiguous", rules="seed", **changes)
+    return Sweep([("thread", host)], values=dom0_mem_values([grid]))
+
+
+def test_the_case_of_the_thread_is_found_without_being_told_where():
+    """A hole from 2364 MiB; the first maximum behind 2 GiB lets the balloon run into identity."""
+    sweep = thread("1G,max:1G..4G:4M")
+    (found,) = find_lines(sweep, frozenset({"identity-over-extra"}))
+    assert found.row.dom0_mem == "1G,max:2052M"
+    assert found.row.pfn == 2 * GIB >> 12
+    assert found.before.dom0_mem == "1G,max:2048M"
+    assert found.how == "bisection"
+    assert found.plans < found.values / 5
+    landed = Sweep([("thread", pc("2.6.39", e820=THREAD, extra="contiguous"))], values=sweep.values)
+    (none,) = find_lines(landed, frozenset({"identity-over-extra"}))
+    assert none.row is None
+
+
+def test_bisection_and_scan_find_the_same():
+    sweep = thread("1G,max:1G..4G:16M")
+    line = sweep.where(0)
+    assert find_first(sweep, line, frozenset()).row == find_first(sweep, line, frozenset(), scan=True).row
+
+
+class Made(Sweep):
+    """A sweep whose answers are given."""
+
+    def __init__(self, fails):
+        super().__init__([("made", pc())], values=[str(i) for i in range(len(fails))])
+        self._fails = fails
+
+    def row(self, where):
+        return Row(
+            "made",
+            "6.1",
+            nr_pages=where.value,
+            worst="error" if self._fails[where.value] else "",
+            outcome="boots",
+        )
+
+
+@settings(max_examples=200, deadline=None)
+@given(count=st.integers(1, 300), first=st.integers(0, 320))
+def test_a_monotone_axis_is_bisected_exactly(count, first):
+    made = Made([value >= first for value in range(count)])
+    found = find_first(made, Where(0, 0, 0, 0), frozenset())
+    assert (None if found.row is None else found.row.nr_pages) == (first if first < count else None)
+    assert found.how == "bisection"
+    assert found.plans <= 33 + 5
+
+
+def test_an_axis_that_is_not_monotone_is_scanned():
+    fails = [False] * 400
+    fails[150:160] = [True] * 10
+    fails[350:] = [True] * 50
+    found = find_first(Made(fails), Where(0, 0, 0, 0), frozenset())
+    assert (found.how, found.row.nr_pages) == ("scan", 150)
+    assert find_first(Made([True, *fails]), Where(0, 0, 0, 0), frozenset()).row.nr_pages == 0
