@@ -21,7 +21,7 @@ SWEEP = Sweep([("a", pc())], (Version(6, 1), Version(3, 12)), (None,), dom0_mem_
 @pytest.fixture(scope="module")
 def cluster():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as running:
         yield running
 
@@ -53,7 +53,7 @@ def test_a_worker_is_no_scheduler(cluster):
 
 
 def test_a_cluster_without_workers_is_refused_in_time():
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as empty:
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as empty:
         began = time.monotonic()
         with pytest.raises(InputError, match="a worker within 1 s"):
             list(on_cluster(SWEEP, chunks_of(len(SWEEP), 100), empty.scheduler_address, timeout=1))

@@ -177,7 +177,7 @@ def _from_client(
     futures = [client.submit(_chunk_of, held, *chunk, pure=False, retries=_TRIES) for chunk in chunks]
     lost = (distributed.KilledWorker, distributed.client.FutureCancelledError, OSError)
     try:
-        for future in distributed.as_completed(futures):
+        for future in distributed.as_completed(futures, loop=client.loop):
             yield future.result()
             future.release()
     except lost as error:
