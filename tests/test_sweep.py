@@ -59,7 +59,7 @@ def test_a_case_that_cannot_be_says_why_and_stops_nothing():
     assert "3.18" in refused.error
     assert planned.outcome != "refused"
     assert rows_of(Sweep([("u", pc(dom="domU"))], values=("1G",)))[0].outcome == "refused"
-    assert "leaves dom0" in rows_of(Sweep([("a", pc())], values=("max:-64G",)))[0].error
+    assert "leaves dom0" in rows_of(Sweep([("a", pc())], values=("1G,max:0M",)))[0].error
 
 
 def test_without_findings_only_the_bug_is_told():
@@ -175,7 +175,7 @@ class Made(Sweep):
         return Row(
             "made",
             "6.1",
-            nr_pages=where.value,
+            remapped=where.value,
             worst="error" if self._fails[where.value] else "",
             outcome="boots",
         )
@@ -186,7 +186,7 @@ class Made(Sweep):
 def test_a_monotone_axis_is_bisected_exactly(count, first):
     made = Made([value >= first for value in range(count)])
     found = find_first(made, Where(0, 0, 0, 0), frozenset())
-    assert (None if found.row is None else found.row.nr_pages) == (first if first < count else None)
+    assert (None if found.row is None else found.row.remapped) == (first if first < count else None)
     assert found.how == "bisection"
     assert found.plans <= 33 + 5
 
@@ -196,5 +196,5 @@ def test_an_axis_that_is_not_monotone_is_scanned():
     fails[150:160] = [True] * 10
     fails[350:] = [True] * 50
     found = find_first(Made(fails), Where(0, 0, 0, 0), frozenset())
-    assert (found.how, found.row.nr_pages) == ("scan", 150)
-    assert find_first(Made([True, *fails]), Where(0, 0, 0, 0), frozenset()).row.nr_pages == 0
+    assert (found.how, found.row.remapped) == ("scan", 150)
+    assert find_first(Made([True, *fails]), Where(0, 0, 0, 0), frozenset()).row.remapped == 0
