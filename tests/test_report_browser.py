@@ -4,12 +4,13 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from xenp2m import P2M, Kind, Run
 from xenp2m.sources.source import Guest, Origin, Source
-from xenp2m.views.page.content import report_of_source
+from xenp2m.views.page.content import Lane, report_of_source
 from xenp2m.views.page.html import page as written
 
 CHROMIUM = shutil.which("chromium")
@@ -315,10 +316,14 @@ def test_hostile_words_stay_words(open_page, tmp_path):
         lost=(evil,), inferred=(evil,),
     )  # fmt: skip
     path = tmp_path / "evil.html"
-    path.write_bytes(written(report_of_source(source, [], words=evil), "0", note=evil))
+    report = report_of_source(source, [], words=evil)
+    rows = report.rows._replace(rows=[row._replace(why=evil) for row in report.rows.rows])
+    report = replace(report, rows=rows, lanes=[Lane(evil, [(0, 4096, evil)])])
+    path.write_bytes(written(report, "0", note=evil))
     tab = open_page(path)
     assert tab.title().startswith("</script><script>")
     assert tab.locator("img").count() == 0
+    assert "<img src=x onerror=alert(1)>" in tab.inner_text("#table tbody td:last-child")
     assert tab.evaluate("document.scripts.length") == 2
 
 
