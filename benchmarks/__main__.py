@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.cores import cores
 from benchmarks.hosts import big_host, holey_host, pc_hosts
+from benchmarks.streams import streams
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.hostrow import host_of_row
 from xenp2m.model.phys_to_machine import PhysToMachine
@@ -173,5 +174,6 @@ if __name__ == "__main__":
     trees()
     start_up()
     cores(report)
+    streams(report)
     print(f"peak memory of this run: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     sys.exit(f"missed: {', '.join(MISSED)}" if MISSED else 0)
