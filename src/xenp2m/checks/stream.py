@@ -184,6 +184,16 @@ class _State:
             self._early = True
             where = f"record {pages.number} (PAGE_DATA)"
             self._add(Fault("stream-order", where, int(pages.offsets[0]), f"{need} before it", "none"))
+        # Most words are plain PFNs of ordinary pages: the largest one tells that all are.
+        top = int(pages.words.max()) if pages.words.size else 0
+        if top > PFN_MASK or (self._list is not None and top > self._list.end):
+            self._odd_words(pages)
+        if not self._verify:
+            self._index.add(pages)
+            for position, page in pages.kept.items():
+                self._kept[int(pages.words[position]) & PFN_MASK] = page
+
+    def _odd_words(self, pages: Pages) -> None:
         types = pages.words >> np.uint64(60)
         bad = (types >= 5) & (types <= 8) | ((pages.words & np.uint64(RESERVED_MASK)) != 0)
         if bad.any():
@@ -194,10 +204,6 @@ class _State:
             if beyond.any():
                 text = f"a PFN of at most {self._list.end:#x}"
                 self._words("stream-pfn-range", pages, np.flatnonzero(beyond), text)
-        if not self._verify:
-            self._index.add(pages)
-            for position, page in pages.kept.items():
-                self._kept[int(pages.words[position]) & PFN_MASK] = page
 
     def _missing_before(self) -> str:
         if self._version >= 3 and Rec.STATIC_DATA_END not in self._seen:

@@ -34,6 +34,8 @@ class PageIndex:
         self._words: list[NDArray[np.uint64]] = []
         self._places: list[NDArray[np.int64]] = []
         self._pending = 0
+        self._pfns: NDArray[np.uint64] | None = None
+        self._types: NDArray[np.uint8] | None = None
 
     def add(self, pages: Pages) -> None:
         """Take over what one or many records say."""
@@ -53,12 +55,18 @@ class PageIndex:
     @property
     def pfns(self) -> NDArray[np.uint64]:
         """Every PFN told, ascending."""
-        return self.words & np.uint64(PFN_MASK)
+        self._fold()
+        if self._pfns is None:
+            self._pfns = self._words[0] & np.uint64(PFN_MASK)
+        return self._pfns
 
     @property
     def types(self) -> NDArray[np.uint8]:
         """The last type of every PFN, in the order of `pfns`."""
-        return (self.words >> np.uint64(60)).astype(np.uint8)
+        self._fold()
+        if self._types is None:
+            self._types = (self._words[0] >> np.uint64(60)).astype(np.uint8)
+        return self._types
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -85,3 +93,4 @@ class PageIndex:
             last = np.append(pfns[order][1:] != pfns[order][:-1], True)
             words, places = words[order[last]], places[order[last]]
         self._words, self._places, self._pending = [words], [places], 0
+        self._pfns = self._types = None
