@@ -13,6 +13,7 @@ import time
 import numpy as np
 
 from benchmarks.cores import cores
+from benchmarks.explore import exploring
 from benchmarks.hosts import big_host, holey_host, pc_hosts
 from benchmarks.streams import streams
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
@@ -172,6 +173,7 @@ if __name__ == "__main__":
     bulk()
     older_hosts()
     trees()
+    exploring(report)
     start_up()
     cores(report)
     streams(report)

@@ -110,12 +110,13 @@ def eras() -> str:
 def main() -> int:
     """Write or check; return the exit status."""
     stale = []
-    readme = (TOP / "README.md").read_text()
+    readme, thread = (TOP / "README.md").read_text(), (TOP / "docs/thread.md").read_text()
     documents = {
         TOP / "README.md": generated(readme).encode(),
+        TOP / "docs/thread.md": generated(thread).encode(),
         TOP / "docs/findings.md": catalogue().encode(),
         TOP / "docs/eras.md": eras().encode(),
-        **pictures(readme),
+        **pictures(readme + thread),
     }
     for path, data in documents.items():
         if not path.exists() or path.read_bytes() != data:

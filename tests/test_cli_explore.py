@@ -9,9 +9,10 @@ from jsonschema import Draft202012Validator
 
 from xenp2m.checks.stories import STORIES
 from xenp2m.cli.app import run
-from xenp2m.cli.explore import _progress
+from xenp2m.cli.explore import _Bar
 from xenp2m.explore.eras import RULE_SETS
 from xenp2m.explore.operations import Scope
+from xenp2m.explore.ways_out import WAYS
 from xenp2m.frames import Geometry
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs/schema/explore-answer.schema.json").read_text())
@@ -121,10 +122,24 @@ def test_a_changed_rule_is_named_and_found(capsys):
 
 def test_a_bar_on_a_terminal_only(capsys, monkeypatch):
     scope = Scope(RULE_SETS["seed"], Geometry(8, 2), "all", 1)
-    assert _progress(scope) is None
+    _Bar().operations(scope)(2, 5, 10, 12345)
+    assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    show = _progress(scope)
-    show(2, 5, 10, 12345)
+    bar = _Bar()
+    bar.operations(scope)(2, 5, 10, 12345)
     told = capsys.readouterr().err
     assert "[##########          ] 12,345 transitions" in told
     assert "\n" not in told
+    bar.wipe()
+    assert capsys.readouterr().err == "\r\x1b[K"
+
+
+def test_the_ways_out_are_compared_in_one_command(capsys):
+    status, out, _ = xenp2m(capsys, "explore", "--compare", "--maps", "300")
+    assert status == 0
+    assert "300 random machines (seed 2011)" in " ".join(out.split())
+    status, out, _ = xenp2m(capsys, "explore", "--compare", "--maps", "300", "--json")
+    answer = json.loads(out)
+    assert (status, answer["machines"]) == (0, 300)
+    assert [one["rules"] for one in answer["ways"]] == list(WAYS)
+    assert xenp2m(capsys, "explore", "linear", "--compare")[0] == 2

@@ -14,9 +14,12 @@ from xenp2m.errors import InputError, shorten
 from xenp2m.explore.eras import RULE_SETS, varied
 from xenp2m.explore.exploration import default_bound, explore
 from xenp2m.explore.operations import Scope
+from xenp2m.explore.ways_out import WAYS, compare
 from xenp2m.frames import Geometry
+from xenp2m.model.rules import RULES
 from xenp2m.views.explore_answer import explore_answer
 from xenp2m.views.explore_text import overview_lines, story_lines
+from xenp2m.views.ways_text import ways_answer, ways_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +65,16 @@ _OVERVIEW_BOUND = 3
     metavar="NAME=VALUE",
     help="Change a rule, such as guard=off, edges=ignored or unaligned-identity-fill.",
 )
+@click.option("--compare", is_flag=True, help="Compare the thread's ways out over random machines instead.")
+@click.option(
+    "--maps",
+    type=click.IntRange(1, 1_000_000),
+    default=10_000,
+    help="Machines to compare them on. [default: 10000]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 1 << 32), default=2011, help="Of the machines. [default: 2011]"
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 def command(names: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa: ANN401
     """Find the shortest sequence of operations that breaks a rule set, on a toy tree.
@@ -70,10 +83,15 @@ def command(names: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa:
     seed, 2.6.39, 3.18 or linear; without them all are explored and a table is shown. Example: xenp2m
     explore seed --ops boot
     """
+    count, seed = said.pop("maps"), said.pop("seed")
+    if said.pop("compare"):
+        return _compare(names, count, seed, as_json)
     variants: tuple[str, ...] = said["variants"]
     done: list[Exploration] = []
+    bar = _Bar()
     for scope in _scopes(names, **said):
-        one = explore(scope, _progress(scope))
+        one = explore(scope, bar.operations(scope))
+        bar.wipe()
         done.append(one)
         if as_json:
             click.echo(json.dumps(explore_answer(one, variants)))
@@ -86,6 +104,22 @@ def command(names: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa:
         for line in overview_lines(done, columns(), paint):
             click.echo(line)
     return int(any(one.cases for one in done))
+
+
+def _compare(names: tuple[str, ...], count: int, seed: int, as_json: bool) -> int:
+    """The ways out over random machines; a table is no finding."""
+    for name in names:
+        if name not in RULES:
+            raise InputError("explore --compare", f"rules, one of {', '.join(RULES)}", shorten(name))
+    bar = _Bar()
+    tallies = compare(count, seed, bar.machines, names or WAYS)
+    bar.wipe()
+    if as_json:
+        click.echo(json.dumps(ways_answer(tallies, seed)))
+    else:
+        for line in ways_lines(tallies, seed, columns(), paint):
+            click.echo(line)
+    return 0
 
 
 def _scopes(
@@ -120,20 +154,36 @@ def _bound(said: int | None, entries: int, ops: str, named: bool) -> int:
     return min(usual, _OVERVIEW_BOUND) if ops == "all" and not named else usual
 
 
-def _progress(scope: Scope) -> Callable[[int, int, int, int], None] | None:
-    """A line about how far the search is, on a terminal; drawn five times a second, wiped at the end."""
-    if not sys.stderr.isatty():
-        return None
-    drawn = 0.0
+class _Bar:
+    """How far it is, in one line on a terminal; drawn five times a second, wiped at the end."""
 
-    def show(depth: int, index: int, count: int, transitions: int) -> None:
-        nonlocal drawn
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._drawn = 0.0
+
+    def _draw(self, what: str, index: int, count: int, behind: str) -> None:
         now = time.monotonic()
-        if now - drawn < 0.2:
+        if not self._shown or now - self._drawn < 0.2:
             return
-        drawn = now
+        self._drawn = now
         bar = "#" * (20 * index // max(count, 1))
-        text = f"{scope.rules.name} {scope.ops}, operation {depth} [{bar:<20}] {transitions:,} transitions"
-        click.echo(f"\r\x1b[K{text[: columns() - 1]}\r", nl=False, err=True)
+        text = f"{what} [{bar:<20}] {behind}"
+        click.echo(f"\r\x1b[K{text[: columns() - 1]}", nl=False, err=True)
 
-    return show
+    def operations(self, scope: Scope) -> Callable[[int, int, int, int], None]:
+        """What `explore` calls."""
+
+        def show(depth: int, index: int, count: int, transitions: int) -> None:
+            what = f"{scope.rules.name} {scope.ops}, operation {depth}"
+            self._draw(what, index, count, f"{transitions:,} transitions")
+
+        return show
+
+    def machines(self, index: int, count: int) -> None:
+        """What `compare` calls."""
+        self._draw("machines", index, count, f"{index:,} of {count:,}")
+
+    def wipe(self) -> None:
+        """Leave an empty line."""
+        if self._shown and self._drawn:
+            click.echo("\r\x1b[K", nl=False, err=True)
