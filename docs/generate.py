@@ -43,13 +43,13 @@ def output(command: str) -> str:
     return run.stdout.decode()
 
 
-def pictures(text: str) -> dict[Path, bytes]:
-    """The pictures of a document, drawn by the command in the comment before each."""
+def pictures(text: str, beside: Path = TOP) -> dict[Path, bytes]:
+    """The pictures of a document in `beside`, drawn by the command in the comment before each."""
     drawn = {}
     for command, path in PICTURE.findall(text):
         with tempfile.TemporaryDirectory() as folder:
             output(f"{command} --plot {folder}/picture.svg")
-            drawn[TOP / path] = Path(folder, "picture.svg").read_bytes()
+            drawn[beside / path] = Path(folder, "picture.svg").read_bytes()
     return drawn
 
 
@@ -116,7 +116,8 @@ def main() -> int:
         TOP / "docs/thread.md": generated(thread).encode(),
         TOP / "docs/findings.md": catalogue().encode(),
         TOP / "docs/eras.md": eras().encode(),
-        **pictures(readme + thread),
+        **pictures(readme),
+        **pictures(thread, TOP / "docs"),
     }
     for path, data in documents.items():
         if not path.exists() or path.read_bytes() != data:
