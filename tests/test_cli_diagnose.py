@@ -148,3 +148,23 @@ def test_a_file_that_cannot_be_read(capsys, tmp_path):
     path.chmod(stat.S_IWUSR)
     code, _, err = asked(capsys, "diagnose", path)
     assert (code, err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("words", [("plan",), ("plan", "--json"), ("explain", "0x100"), ("bars",)])
+def test_other_verbs_redact_as_well(capsys, tmp_path, words):
+    folder = tmp_path / "alice smith"
+    folder.mkdir()
+    path = folder / "alicebox.log"
+    path.write_text(with_names() + "[ 4.1] pci 0000:00:01.0: BAR 0 [mem 0xfd000000-0xfdffffff pref]\n")
+    given = ("--host", path, "--guest", path, "--memory", "1G") if words == ("bars",) else (path,)
+    for redact in ((), ("--redact",)):
+        code, out, err = asked(capsys, *words, *given, *redact)
+        assert code in (0, 1)
+        assert err == ""
+    assert all(secret not in out for secret in SECRETS)
+    (folder / "alicebox.none").write_text("")
+    _, _, err = asked(capsys, *words[:1], "--redact", *(("0x1",) if words[0] == "explain" else ()),
+                      *(("--host", folder / "alicebox.none", "--guest", folder / "alicebox.none")
+                        if words == ("bars",) else (folder / "alicebox.none",)))  # fmt: skip
+    assert err
+    assert "alice" not in err

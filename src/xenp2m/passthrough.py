@@ -30,7 +30,8 @@ class BarCheck(NamedTuple):
         verdict: ``hole``, ``reserved``, ``ram`` or ``unusable``, by the guest's map; the worst of its parts.
         guest: what the guest's map has there.
         host: what the machine's map has there.
-        seen: whether the verdict is of a map that the guest printed, not of the predicted one.
+        seen: whether the verdict is of a map that the guest or the toolstack printed, not of the
+            predicted one.
     """
 
     bar: Bar
@@ -95,6 +96,7 @@ def check_bars(
     memory = memory or stored[0] or _printed_size(guest, assumed)
     maxmem = max(maxmem or stored[1] or memory, memory)
     seen = guest.linux_map if guest.linux_map_label == "Xen" else ()
+    seen = guest.plain_map if not seen and guest.plain_form == "libxl" else seen
     if e820_host is None:
         e820_host = any(e.start > 0x100000 and e.type != RAM for e in seen) if seen else True
         assumed.append(f"e820_host={int(e820_host)}, {'as its map shows' if seen else 'not told'}")

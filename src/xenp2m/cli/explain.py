@@ -11,6 +11,7 @@ import click
 from xenp2m.checks.stories import STORIES
 from xenp2m.cli.arguments import ADDRESS
 from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.redaction import redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
 from xenp2m.intake import read_hosts
@@ -34,13 +35,21 @@ _EXPECTED = "a PFN (0x9f), mfn:0x1700ff, addr:0x9f000, an address as a size (236
 @click.argument("what", required=False)
 @click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON]...")
 @host_options
+@redact_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
-def command(what: str | None, inputs: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa: ANN401
+def command(
+    what: str | None,
+    inputs: tuple[str, ...],
+    as_json: bool,
+    redact: bool,
+    **said: Any,  # noqa: ANN401
+) -> int:
     """Tell what one PFN, MFN or address of a plan is, and why; or the story of a finding's code.
 
     WHAT is a PFN (0x9f), mfn:0x1700ff, addr:0x9f000, an address as a size (2364M), or a code such
     as image-conflict. Without it the codes are listed. INPUTS are as for plan.
     """
+    redactor_for(redact, inputs)
     if what is None and as_json:
         for story in STORIES.values():
             click.echo(json.dumps(story_object(story)))

@@ -10,6 +10,7 @@ import click
 from xenp2m.boot.placement import placement_of
 from xenp2m.cli.pictures import Drawing, plot_options
 from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.redaction import active, redact_option, redactor_for, say
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
@@ -31,6 +32,7 @@ __all__ = ["command"]
 @click.command("plan")
 @click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON]...")
 @host_options
+@redact_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--verbose", "-v", is_flag=True, help="Every row, and the guest's E820.")
 @click.option("--suggest", is_flag=True, help="What would fit: another dom0_mem=, kernel or load address.")
@@ -40,6 +42,7 @@ def command(
     as_json: bool,
     verbose: bool,
     suggest: bool,
+    redact: bool,
     drawing: Drawing | None,
     **said: Any,  # noqa: ANN401
 ) -> int:
@@ -49,6 +52,7 @@ def command(
     textual form, or JSON hosts; "-" is standard input; .gz, .bz2 and .xz are read as they are.
     Without any, the plan of a bundled real host is shown.
     """
+    redactor_for(redact, inputs)
     status = 0
     drawn: list[Plan] = []
     for index, item in enumerate(read_hosts(inputs, options_of(said))):
@@ -58,7 +62,7 @@ def command(
             _print_json(item, plan, suggest)
         else:
             if index and plan is not None:
-                click.echo()
+                say()
             _print_text(item, plan, verbose, suggest)
         status = max(status, _status(plan))
     if drawing is not None:
@@ -98,25 +102,30 @@ def _print_json(item: Item, plan: Plan | None, suggest: bool) -> None:
         if suggest:
             told["placement"] = placement_object(placement_of(plan.host))
             told["suggestions"] = [suggestion_object(each) for each in suggestions(plan)]
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(active().value(told)))
         return
-    click.echo(json.dumps(refusal(str(item.error), item.id)))
+    click.echo(json.dumps(active().value(refusal(str(item.error), item.id))))
     if not item.is_row:
-        click.echo(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
+        say(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
 
 
 def _print_text(item: Item, plan: Plan | None, verbose: bool, suggest: bool) -> None:
     if plan is None:
-        click.echo(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
+        say(f"xenp2m: {' '.join(str(item.error).split())}", err=True)
         return
     lines = plan_lines(
-        plan, item.title, width=columns(), verbose=verbose, unicode=speaks_unicode(), paint=paint
+        plan,
+        active().text(item.title),
+        width=columns(),
+        verbose=verbose,
+        unicode=speaks_unicode(),
+        paint=paint,
     )
     for line in lines:
-        click.echo(line)
+        say(line)
     if verbose or suggest:
         for line in placement_lines(placement_of(plan.host), columns(), paint):
-            click.echo(line)
+            say(line)
     if suggest:
         for line in suggestion_lines(suggestions(plan), columns(), paint):
-            click.echo(line)
+            say(line)

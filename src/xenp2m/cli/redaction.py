@@ -12,7 +12,7 @@ from xenp2m.redact import Redactor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["active", "emit_json", "emit_lines", "forget", "redact_option", "redactor_for"]
+__all__ = ["active", "emit_json", "emit_lines", "forget", "redact_option", "redactor_for", "say"]
 
 _NONE = Redactor(on=False)
 _active = [_NONE]
@@ -43,6 +43,11 @@ def active() -> Redactor:
 def forget() -> None:
     """Begin without one."""
     _active[0] = _NONE
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a line as the verb's ``--redact`` wants it."""
+    click.echo(active().text(text), err=err)
 
 
 def emit_lines(lines: Iterable[str], redactor: Redactor) -> None:

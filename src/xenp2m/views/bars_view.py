@@ -32,11 +32,15 @@ def bars_lines(result: Passthrough, width: int, paint: Paint = plain) -> Iterato
     yield paint(next(lines), "dim")
     yield from lines
     yield ""
-    for finding in result.findings:
+    told: set[str] = set()
+    for finding in sorted(result.findings, key=lambda f: (-f.severity, f.code)):
         label = f"{finding.severity} {finding.code}:"
         text = wrapped(f"{label} {finding.what}", width, " ", "   ")
         yield text.replace(label, paint(label, str(finding.severity)), 1)
-        yield wrapped(f"{finding.story.title}. What to do: {finding.story.fix}", width, "   ", "   ")
+        if finding.code not in told:
+            told.add(finding.code)
+            yield wrapped(f"{finding.story.title}. What to do: {finding.story.fix}", width, "   ", "   ")
+    if told:
         yield ""
     yield paint(f" the map libxl gives with e820_host={int(result.e820_host)} (both ends included)", "dim")
     entries = [(f"{e.start:#x}-{e.end - 1:#x}", type_name(e.type)) for e in result.predicted]
