@@ -1,19 +1,25 @@
 """Diagnoses of real boots: nothing disagrees, every sum closes, nothing is said that is not there."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from consoles import BOOTS, FLOODED, HALTED, Q35, SEVEN, console, split
+from test_reported_boots import DESKTOP_2013
+from xenp2m.consolefacts import Log, Pages, Printed, Span
 from xenp2m.consolelog import read_log
 from xenp2m.diagnosis.accounting import account, struct_page_kib
 from xenp2m.diagnosis.diagnose import diagnose
 from xenp2m.diagnosis.identities import identities
-from xenp2m.diagnosis.predicted import unavailable_pages
+from xenp2m.diagnosis.predicted import against_plan, unavailable_pages
+from xenp2m.e820 import Entry
 from xenp2m.errors import InputError
-from xenp2m.kernel import Version
+from xenp2m.host import Host
+from xenp2m.kernel import Release, Version
 from xenp2m.options import Options
+from xenp2m.plan import make_plan
 from xenp2m.views.diagnosis_text import diagnosis_lines
 
 CONSOLES = sorted(path.parent.name for path in BOOTS.glob("*/console.log.xz"))
@@ -196,6 +202,36 @@ def test_old_kernels_release_identify_and_populate_the_same_number():
     for line in ("98 pages freed", "Set 282722", "282722 pages added", "Released 282722"):
         broken = OLD.replace(line, line.replace("8", "9", 1))
         assert not all(check.agrees for check in identities(read_log(broken, "x")))
+
+
+def printed_by_a_desktop_of_2013():
+    """What its log of 3.8 printed, as the public report has it."""
+    freed = ((0x9E, 0x100), (0x20000, 0x20200), (0x40000, 0x40200), (0xBAD80, 0xBADF4), (0xBADF6, 0xBAE7F),
+             (0xBB000, 0x100000))  # fmt: skip
+    return Printed(
+        released=283999,
+        set_identity=283999,
+        freeing=tuple(Pages(a, b, b - a) for a, b in freed),
+        one_to_one=tuple(Span(a, b) for a, b in freed),
+        populated=(Pages(0x1ACB65, 0x1F20C4, 283999),),
+    )
+
+
+def test_a_public_boot_of_3_8_agrees_in_every_count():
+    host = Host(Release.of(Version(3, 8)), 1756005, tuple(Entry(*entry) for entry in DESKTOP_2013))
+    log = Log("x", printed=printed_by_a_desktop_of_2013())
+    checks = [*identities(log), *against_plan(log, make_plan(host))]
+    assert {check.name for check in checks} >= {
+        "Released",
+        "1-1 mapping",
+        "1-1 mapping on",
+        "freeing",
+        "populated",
+    }
+    assert [check for check in checks if not check.agrees] == []
+    other = replace(log, printed=replace(log.printed, one_to_one=(Span(0x20000, 0x20201),), released=1))
+    wrong = {check.name for check in against_plan(other, make_plan(host)) if not check.agrees}
+    assert wrong == {"1-1 mapping on", "Released"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ what comes of it is marked as inferred.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from xenp2m.diagnosis.predicted import against_plan
@@ -63,7 +64,8 @@ def explained(log: Log, options: Options, plan: Plan, checks: list[Check]) -> li
         return checks
     reasons: dict[str, list[str]] = {}
     before = _count(log, plan)
-    for label, changed in _changes(log, options, plan):
+    few = _FEW if len(plan.layout.table) > _LARGE else None
+    for label, changed in islice(_changes(log, options, plan), few):
         other = _planned(log, changed)
         if other is None:
             continue
@@ -132,6 +134,8 @@ def _changes(log: Log, options: Options, plan: Plan) -> Iterator[tuple[str, Opti
             yield f"Linux {text}", replace(options, kernel=version)
 
 
+_LARGE, _FEW = 5000, 8
+"""Ranges of a guest's map from which on a plan is dear, and how many changes are tried then."""
 _RULES = (
     ("leftover", ("discard", "unusable")),
     ("nvs", ("conflict", "swap", "swap-offset-fault")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xenp2m.diagnosis.result import Check
 from xenp2m.e820 import RAM, Entry, type_name
+from xenp2m.extents import subtract
 from xenp2m.findings import Outcome
 from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["against_plan", "died", "ram_frames_of", "unavailable_pages"]
 
+_COUNTED_FIRST = ("g1", "g1-3.1", "g1b", "g2", "g2-3.16")
+"""Eras that release pages, and count them, before they populate others."""
 _SECTION = 1 << 15
 """Frames of a memory section, ``PAGES_PER_SECTION`` on x86-64: 128 MiB."""
 
@@ -109,7 +112,7 @@ def _map(log: Log, plan: Plan) -> Iterator[Check]:
 def _counts(log: Log, plan: Plan) -> Iterator[Check]:
     told, layout = log.printed, plan.layout
     if layout.bug is None or layout.bug.phase > 1:
-        yield from _number("Released", log, "released", told.released, layout.released)
+        yield from _number("Released", log, "released", told.released, _released(plan))
     if layout.runs is None:
         return
     yield from _number("Remapped", log, "remapped", told.remapped, layout.remapped)
@@ -118,9 +121,16 @@ def _counts(log: Log, plan: Plan) -> Iterator[Check]:
     if layout.p2m_end is None and layout.p2m_size:
         area = layout.p2m_size * plan.host.geometry.word
         yield from _number("p2m virtual area", log, "p2m_area_size", told.p2m_area_size, area, base=16)
-    if plan.host.release.era in ("g1", "g1-3.1", "g1b", "g2") and told.set_identity is not None:
+    if plan.host.release.era in _COUNTED_FIRST and told.set_identity is not None:
         pages = sum(run.pages for run in layout.runs if run.kind is Kind.IDENTITY)
         yield from _number("1-1 mapping", log, "set_identity", told.set_identity, pages)
+
+
+def _released(plan: Plan) -> int:
+    """Pages of the ``Released`` line: up to 3.17 before any of them are populated again."""
+    if plan.host.release.era in _COUNTED_FIRST:
+        return sum(end - start for start, end in plan.layout.freed)
+    return plan.layout.released
 
 
 def _ranges(log: Log, plan: Plan) -> Iterator[Check]:
@@ -134,6 +144,18 @@ def _ranges(log: Log, plan: Plan) -> Iterator[Check]:
             printed = [(r.start, r.end) for r in ranges]
             same = printed == list(expected)
             yield Check(name, _pfns(printed), _pfns(expected), same, log.where(f"printed.{name}"))
+    if told.one_to_one:
+        identity = [(run.start, run.end) for run in layout.runs if run.kind is Kind.IDENTITY]
+        printed = [(r.start, r.end) for r in told.one_to_one]
+        outside = subtract(printed, identity)
+        where = log.where("printed.one_to_one")
+        yield Check(
+            "1-1 mapping on",
+            _pfns(printed),
+            f"no identity on {_pfns(outside)}" if outside else "identity",
+            not outside,
+            where,
+        )
     moves = [r for r in layout.relocations if r.what == "initrd"]
     if told.initrd_moved is not None:
         shown = f"to {told.initrd_moved.target.start:#x}"
