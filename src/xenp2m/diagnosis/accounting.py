@@ -144,7 +144,8 @@ def _managed(log: Log, plan: Plan | None, ram: int) -> Iterator[Row]:
     parts = list(_reserved(log, plan))
     yield from parts
     rest = -told.memory_reserved - sum(row.kib for row in parts)
-    yield Row("tables of pages, hashes, CPUs", rest, "worked out")
+    told_apart = plan is not None and plan.layout.runs is not None
+    yield Row("tables of pages, hashes, CPUs" if told_apart else "extra memory, tables", rest, "worked out")
     where = log.where("printed.memory_reserved")
     yield Row("left at the Memory: line", ram - told.memory_reserved, "printed", where, True)
     if running.mem_total_kib is not None:

@@ -114,7 +114,8 @@ def _checks(diagnosis: Diagnosis, width: int, verbose: bool, paint: Paint) -> It
     if not checks:
         return
     good = [check for check in checks if check.agrees]
-    yield paint(f" {len(good)} of {plural(len(checks), 'comparison')} agree", "head")
+    verb = "agree" if len(checks) > 1 else "agrees"
+    yield paint(f" {len(good)} of {plural(len(checks), 'comparison')} {verb}", "head")
     if verbose:
         table = [("", "what", "printed", "expected", "where")]
         table += [
