@@ -116,7 +116,7 @@ def main() -> int:
         TOP / "docs/thread.md": generated(thread).encode(),
         TOP / "docs/findings.md": catalogue().encode(),
         TOP / "docs/eras.md": eras().encode(),
-        **{path: generated(path.read_text()).encode() for path in sorted((TOP / "docs/stories").glob("*.md"))},
+        **{path: generated(path.read_text()).encode() for path in (TOP / "docs/stories").glob("*.md")},
         **pictures(readme),
         **pictures(thread, TOP / "docs"),
     }
