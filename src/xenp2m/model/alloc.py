@@ -67,9 +67,14 @@ class Pages:
         Raises:
             BrkExhaustedError: no kernel has an area of that size.
         """
-        if self.brk >= BRK_AREA:
+        if not self.brk_pages(1):
             raise BrkExhaustedError
-        self.brk += 1
+
+    def brk_pages(self, wanted: int) -> int:
+        """Take pages of ``extend_brk``, as many of those wanted as there are; returns how many."""
+        given = min(wanted, max(0, BRK_AREA - self.brk))
+        self.brk += given
+        return given
 
     def runtime_page(self) -> bool:
         """Take one page of the page allocator; False where it has none left."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xenp2m.model.alloc import Origin
+from xenp2m.model.errors import BrkExhaustedError
 from xenp2m.model.tree import FIRST, IDENTITY, MISSING
 
 if TYPE_CHECKING:
     from xenp2m.model.phys_to_machine import PhysToMachine
 
-__all__ = ["alloc_and_store", "alloc_leaf", "alloc_mid", "idle_leaf", "reuse_leaf"]
+__all__ = ["alloc_and_store", "alloc_leaf", "alloc_leaves", "alloc_mid", "idle_leaf", "reuse_leaf"]
 
 
 def alloc_mid(p2m: PhysToMachine, pfn: int) -> None:
@@ -47,6 +48,24 @@ def alloc_leaf(p2m: PhysToMachine, pfn: int) -> bool:
     if p2m.mfn_tree is not None:
         p2m.mfn_tree.link(top, mid, row)
     return True
+
+
+def alloc_leaves(p2m: PhysToMachine, start: int, end: int) -> None:
+    """`alloc_leaf` for every leaf-sized piece that PFNs ``[start, end)`` touch behind one top entry.
+
+    Raises:
+        BrkExhaustedError: the pages went out on the way; those that were left are in the tree.
+    """
+    tree, entries = p2m.tree, p2m.geometry.entries
+    top, first, _ = tree.index(start)
+    behind = tree.mids.rows[tree.top[top], first : -(-end // entries) - top * entries]
+    mids = np.flatnonzero(behind == (IDENTITY if p2m.rules.void_identity else MISSING)) + first
+    given = p2m.pages.brk_pages(len(mids))
+    rows = p2m.new_leaves(top, mids[:given], Origin.BRK)
+    if p2m.mfn_tree is not None:
+        p2m.mfn_tree.link(top, mids[:given], rows)
+    if given < len(mids):
+        raise BrkExhaustedError
 
 
 def alloc_and_store(p2m: PhysToMachine, pfn: int, word: int) -> bool:

@@ -22,6 +22,9 @@ from xenp2m.model.tree import FIRST, MISSING, Pool, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from xenp2m.model.tree import Tree, Words
 
@@ -74,8 +77,8 @@ class MfnTree:
         self.top[top] = row
         return row
 
-    def link(self, top: int, mid: int, leaf: int) -> None:
-        """Write the MFN of a leaf page into the page behind `top`, whoever shares it."""
+    def link(self, top: int, mid: int | NDArray[Any], leaf: int | NDArray[Any]) -> None:
+        """Write the MFN of a leaf page into the page behind `top`, whoever shares it; of several at once."""
         self.mids.rows[self.top[top], mid] = leaf
 
     def view(self, tree: Tree, end_pfn: int) -> Words:

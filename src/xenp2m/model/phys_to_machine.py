@@ -97,6 +97,13 @@ class PhysToMachine:
         words: Words = np.arange(start, start + count).astype(dtype) | dtype.type(self.identity(0))
         return words
 
+    def identity_pages(self, places: NDArray[np.int64]) -> Words:
+        """`identity` of every frame of the leaf pages at `places`, in units of leaves: a row for each."""
+        dtype, entries = self.tree.leaves.rows.dtype, self.geometry.entries
+        first = (places * entries).astype(dtype) | dtype.type(self.identity(0))
+        words: Words = first[:, np.newaxis] + np.arange(entries, dtype=dtype)
+        return words
+
     def is_identity_word(self, pfn: int, word: int) -> bool:
         """Whether a store of `word` is taken for a wish for identity."""
         if self.rules.by_value:
@@ -170,19 +177,24 @@ class PhysToMachine:
         return range_identity.set_range_identity(self, start, end)
 
     def new_leaf(self, pfn: int, origin: Origin) -> int:
-        """Hang a fresh leaf page where `pfn` has a shared one; returns its row.
+        """Hang a fresh leaf page where `pfn` has a shared one; returns its row. See `new_leaves`."""
+        top, mid, _ = self.tree.index(pfn)
+        return int(self.new_leaves(top, np.array([mid]), origin)[0])
 
-        The page is all missing, also where it replaces the shared identity page; only under the
-        rules of void identity its entries stay what they were.
+    def new_leaves(self, top: int, mids: NDArray[np.int64], origin: Origin) -> NDArray[np.int64]:
+        """Hang fresh leaf pages into entries behind `top` that have a shared one; returns their rows.
+
+        The pages are all missing, also where they replace the shared identity page; only under the
+        rules of void identity their entries stay what they were.
         """
-        tree, entries = self.tree, self.geometry.entries
-        top, mid, _ = tree.index(pfn)
-        keep = self.rules.void_identity and tree.leaf_of(pfn) == IDENTITY
-        row = tree.leaves.add(self.geometry.invalid, origin)
-        if keep:
-            tree.leaves.rows[row] = self.identity_words(pfn - pfn % entries, entries)
-        tree.set_leaf(top, mid, row)
-        return row
+        tree = self.tree
+        keep = self.rules.void_identity & (tree.mids.rows[tree.top[top], mids] == IDENTITY)
+        first = tree.leaves.add(self.geometry.invalid, origin, len(mids))
+        rows = np.arange(first, first + len(mids))
+        if keep.any():
+            tree.leaves.rows[rows[keep]] = self.identity_pages(top * self.geometry.entries + mids[keep])
+        tree.set_leaf(top, mids, rows)
+        return rows
 
     def _alloc(self, pfn: int) -> bool:
         """``alloc_p2m``: make what is missing of mid page, page of MFNs and leaf page."""

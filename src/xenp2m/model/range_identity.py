@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["set_range_identity"]
 
+_PIECE = 512
+"""Leaf pages filled at once: 2 MiB."""
+
 
 def set_range_identity(p2m: PhysToMachine, start: int, end: int) -> int:
     """See `PhysToMachine.set_range_identity`."""
@@ -40,20 +43,15 @@ def set_range_identity(p2m: PhysToMachine, start: int, end: int) -> int:
     if not p2m.rules.swap:
         return _store_each(p2m, start, end)
     pfn, span = start, p2m.geometry.entries**2
-    done = _identity_tops(p2m, -(-start // span), end // span)
-    while pfn < end:
-        top = pfn // span
-        pfn = pfn + span if top in done and pfn == top * span else _sweep_mid(p2m, pfn, end)
+    first, last = -(-start // span), end // span
+    if pfn < first * span and pfn < end:
+        pfn = _sweep_mid(p2m, pfn, end)
+    if first < last:
+        _sweep_whole(p2m, first, last)
+        pfn = last * span
+    if pfn < end:
+        pfn = _sweep_mid(p2m, pfn, end)
     return pfn - start
-
-
-def _identity_tops(p2m: PhysToMachine, first: int, end: int) -> frozenset[int]:
-    """Top entries of ``[first, end)`` behind which all is shared identity already: nothing to do."""
-    if first >= end:
-        return frozenset()
-    rows, which = np.unique(p2m.tree.top[first:end], return_inverse=True)
-    whole = (p2m.tree.mids.rows[rows] == IDENTITY).all(axis=1)
-    return frozenset((np.flatnonzero(whole[which]) + first).tolist())
 
 
 def _nothing(p2m: PhysToMachine, start: int, end: int) -> None:
@@ -62,12 +60,13 @@ def _nothing(p2m: PhysToMachine, start: int, end: int) -> None:
 
 def _cover(p2m: PhysToMachine, start: int, end: int) -> None:
     """A private leaf for every leaf-sized piece that the range touches."""
-    if start >= end:
-        return
     entries = p2m.geometry.entries
-    for pfn in range(start - start % entries, end, entries):
+    pfn = start
+    while pfn < end:
+        stop = min(end, pfn - pfn % entries**2 + entries**2)
         early.alloc_mid(p2m, pfn)
-        early.alloc_leaf(p2m, pfn)
+        early.alloc_leaves(p2m, pfn, stop)
+        pfn = stop
 
 
 def _every_mid(p2m: PhysToMachine, start: int, end: int) -> None:
@@ -108,12 +107,31 @@ _PREPARE = {
 def _store_each(p2m: PhysToMachine, start: int, end: int) -> int:
     """Without a swap every leaf of the range is private or identity already: store the words."""
     entries = p2m.geometry.entries
-    for leaf in range(start - start % entries, end, entries):
-        row = p2m.tree.leaf_of(leaf)
-        if row >= FIRST:
-            low, high = max(start, leaf), min(end, leaf + entries)
-            p2m.tree.leaves.rows[row, low - leaf : high - leaf] = p2m.identity_words(low, high - low)
+    span = entries * entries
+    if start < end:
+        top = start // span
+        rows = p2m.tree.mids.rows[p2m.tree.top[top : -(-end // span)]].reshape(-1)
+        leaf = start // entries
+        rows = rows[leaf - top * entries : -(-end // entries) - top * entries]
+        _store_private(p2m, leaf * entries, rows, start, end)
     return end - start
+
+
+def _sweep_whole(p2m: PhysToMachine, first: int, last: int) -> None:
+    """Do everything behind the top entries ``[first, last)``, which the range covers whole, at once."""
+    tree, entries = p2m.tree, p2m.geometry.entries
+    tops = np.arange(first, last)
+    if p2m.rules.swap_mid:
+        bare = tops[tree.top[first:last] == MISSING]
+        if bare.size:
+            tree.set_mid(bare, IDENTITY)
+        tops = tops[tree.top[first:last] != IDENTITY]
+    rows = tree.mids.rows[tree.top[tops]]
+    which, mids = np.nonzero(rows == MISSING)
+    if which.size:
+        tree.set_leaf(tops[which], mids, IDENTITY)
+    which, mids = np.nonzero(rows >= FIRST)
+    _store_pages(p2m, tops[which] * entries + mids, rows[which, mids])
 
 
 def _sweep_mid(p2m: PhysToMachine, start: int, end: int) -> int:
@@ -153,6 +171,11 @@ def _store_private(p2m: PhysToMachine, base: int, rows: NDArray[Any], start: int
             offset = base + at * entries
             leaves[rows[at], low - offset : high - offset] = p2m.identity_words(low, high - low)
     inner = np.flatnonzero(rows[1:-1] >= FIRST) + 1
-    if inner.size:
-        words = p2m.identity_words(base + entries, (len(rows) - 2) * entries).reshape(-1, entries)
-        leaves[rows[inner]] = words[inner - 1]
+    _store_pages(p2m, base // entries + inner, rows[inner])
+
+
+def _store_pages(p2m: PhysToMachine, places: NDArray[np.int64], rows: NDArray[Any]) -> None:
+    """Fill whole leaf pages, each at its place in units of leaves, with identity words."""
+    for at in range(0, len(rows), _PIECE):
+        part = slice(at, at + _PIECE)
+        p2m.tree.leaves.rows[rows[part]] = p2m.identity_pages(places[part])

@@ -146,13 +146,16 @@ class Tree:
         self.top[:mids] = np.arange(row, row + mids)
         return mids
 
-    def set_mid(self, top: int, row: int) -> None:
-        """Point the top entry at a mid page."""
+    def set_mid(self, top: int | NDArray[Any], row: int) -> None:
+        """Point the top entry, or each of several, at a mid page."""
         self.top[top] = row
         self._directory = None
 
-    def set_leaf(self, top: int, mid: int, row: int) -> None:
-        """Point an entry of the mid page behind `top` at a leaf page, whoever shares that mid page."""
+    def set_leaf(self, top: int | NDArray[Any], mid: int | NDArray[Any], row: int | NDArray[Any]) -> None:
+        """Point an entry of the mid page behind `top` at a leaf page, whoever shares that mid page.
+
+        Arrays stand for several entries, and for one leaf page each or for one of all.
+        """
         self.mids.rows[self.top[top], mid] = row
         self._directory = None
 
