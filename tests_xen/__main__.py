@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests_xen import live
+from tests_xen import artefacts, live
 from tests_xen.apt import cache_dir, install_tools, only_run
 from tests_xen.compare import compare
 from tests_xen.document import document
@@ -22,6 +22,10 @@ from tests_xen.rows import HEAD, Row, line, summary
 
 if TYPE_CHECKING:
     from tests_xen.hosts import Host
+
+JOBS = {"live": live, "artefacts": artefacts}
+"""What runs inside dom0 beside the reader of its list: its files, its time, its judge."""
+BOOT_SECONDS = 150.0
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,14 +57,13 @@ def _chosen(said: argparse.Namespace) -> list[Host]:
 def _judged(host: Host) -> Row:
     """Boot one host and compare; its console stays where the differences can be looked up."""
     xen, linux = hypervisor(host.xen), kernel(host.linux)
-    if host.live:
-        came = boot(host, xen, linux, live.files(host, linux), live.SECONDS)
-    else:
-        came = boot(host, xen, linux, dom0_files(linux, READ_P2M))
+    job = JOBS.get(host.job)
+    files = job.files(host, linux) if job else dom0_files(linux, READ_P2M)
+    came = boot(host, xen, linux, files, job.SECONDS if job else BOOT_SECONDS)
     console = _console(host)
     console.parent.mkdir(parents=True, exist_ok=True)
     console.write_bytes(came.console)
-    verdict = live.judged(came) if host.live else compare(came, console, linux)
+    verdict = job.judged(came) if job else compare(came, console, linux)
     return Row(
         host=host.name,
         note=host.note,

@@ -7,21 +7,35 @@ restore, which changes all their machine frames. What the files tell is compared
 
 from __future__ import annotations
 
-import gzip
+import re
+import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests_xen.apt import install_tools, only_run
-from tests_xen.build import GUEST, small_guest
+import drgn
+
+import xenp2m
+from tests_xen.apt import cache_dir, install_tools, only_run
+from tests_xen.build import GUEST
+from tests_xen.compare import Verdict
 from tests_xen.errors import LabError
-from tests_xen.hosts import Host
-from tests_xen.initramfs import TOOLSTACK_MODULES, archive, dom0_files
-from tests_xen.packages import busybox, hypervisor, kernel
+from tests_xen.initramfs import TOOLSTACK_MODULES, dom0_files
+from tests_xen.matrix import ARTEFACTS
+from tests_xen.packages import hypervisor, kernel
 from tests_xen.qemu import boot
-from tests_xen.streams import core_pairs, dumped_pairs, saved_pfns
-from tests_xen.toolstack import START, toolstack_files
+from tests_xen.readout import dumped_pairs
+from tests_xen.toolstack import START, failed, guest_files, toolstack_files
+from xenp2m.frames import Kind
 
-HOST = Host("artefacts", "4G", dom0_mem="2G,max:2G")
+if TYPE_CHECKING:
+    from tests_xen.hosts import Host
+    from tests_xen.packages import Kernel
+    from tests_xen.qemu import Boot
+    from xenp2m.p2m import P2M
+
+__all__ = ["SECONDS", "files", "judged"]
+
 SNAPSHOTS = {"small": ("built", "restored"), "linux": ("built", "ballooned", "restored")}
 SAVED = {"small": "built", "linux": "ballooned"}
 SECONDS = 600.0
@@ -29,47 +43,81 @@ _BY_CHANCE = 100
 """One frame in so many may be the same after a restore: what was freed is given out again."""
 
 
-def make(place: Path) -> list[str]:
-    """Boot, bring the files to `place`, and return what they disagree about.
+def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
+    """Dom0's ramdisk: the toolstack and two guests.
 
     Raises:
-        LabError: the guests did not live to be dumped.
+        UnavailableError: a package is not to be had.
     """
-    linux = kernel(HOST.linux)
     job = START + (GUEST / "artefacts.sh").read_text()
-    guest = {
-        "bin/busybox": busybox(), "init": (GUEST / "domu-init.sh").read_bytes(),
-        "dev/": b"", "proc/": b"", "sys/": b"",
-    }  # fmt: skip
-    files = dom0_files(linux, job, TOOLSTACK_MODULES) | toolstack_files(HOST.xen)
-    files |= {
-        "guest": small_guest().read_bytes(), "vmlinuz": linux.image.read_bytes(),
-        "guest.gz": gzip.compress(archive(guest), 1, mtime=0),
-    }  # fmt: skip
-    came = boot(HOST, hypervisor(HOST.xen), linux, files, SECONDS)
+    return dom0_files(linux, job, TOOLSTACK_MODULES) | toolstack_files(host.xen) | guest_files(linux)
+
+
+def judged(came: Boot) -> Verdict:
+    """What the files of a run do not tell alike; they stay in the cache until the next run."""
+    return _judged(came, cache_dir() / "artefacts")
+
+
+def _judged(came: Boot, place: Path) -> Verdict:
     place.mkdir(parents=True, exist_ok=True)
     (place / "console.log").write_bytes(came.console)
     for name, content in came.files.items():
         (place / name).write_bytes(content)
     if came.files.get("status") != b"0\n":
-        log = came.files.get("job.log", b"").decode(errors="replace").strip().splitlines()
-        raise LabError(f"{came.outcome}: {log[-1] if log else 'no word'} (see {place / 'console.log'})")
-    return [line for name in SNAPSHOTS for line in _differences(name, came.files)]
+        return Verdict("-", came.outcome, [], 0, [failed(came)])
+    checked = [_differences(place, name) for name in SNAPSHOTS]
+    wrong = [line for _, lines in checked for line in lines]
+    return Verdict("-", came.outcome, [], sum(count for count, _ in checked), wrong + _banner(place))
 
 
-def _differences(guest: str, files: dict[str, bytes]) -> list[str]:
+def _differences(place: Path, guest: str) -> tuple[int, list[str]]:
+    """Entries compared, and what cores, stream and lists of one guest do not tell alike."""
     wrong = []
-    cores = {tag: core_pairs(files[f"{guest}.{tag}.core"]) for tag in SNAPSHOTS[guest]}
-    for tag, pairs in cores.items():
-        print(f"{guest:6} {tag:10} {len(pairs):>7,} frames")
-        if dumped_pairs(files[f"{guest}.{tag}.mfndump"]) != pairs:
-            wrong.append(f"{guest} {tag}: core and list differ")
-    before, after = cores[SAVED[guest]], cores["restored"]
-    if saved_pfns(files[f"{guest}.save"]) != set(before):
+    cores = {tag: xenp2m.open(place / f"{guest}.{tag}.core") for tag in SNAPSHOTS[guest]}
+    for tag, core in cores.items():
+        listing = place / f"{guest}.{tag}.mfndump"
+        dumped = dumped_pairs(listing.read_bytes())
+        views = {"core": core.p2m, "list": xenp2m.open(listing).p2m, "core's table": core.listed}
+        wrong += [
+            f"{guest} {tag}: {name} and xen-mfndump differ"
+            for name, p2m in views.items()
+            if _frames(p2m) != dumped
+        ]
+        wrong += [f"{guest} {tag}: {line}" for line in core.lost]
+    before, after = cores[SAVED[guest]].p2m, cores["restored"].p2m
+    saved = xenp2m.open(place / f"{guest}.save").p2m
+    if saved.extents() != before.extents():
         wrong.append(f"{guest}: core and saved stream differ")
-    kept = sum(after.get(pfn) == mfn for pfn, mfn in before.items())
-    if set(after) != set(before) or kept * _BY_CHANCE > len(after):
-        wrong.append(f"{guest}: {kept} frames are the same after the restore, {len(after)} of {len(before)}")
+    pairs, moved = _frames(before), _frames(after)
+    kept = sum(moved.get(pfn) == mfn for pfn, mfn in pairs.items())
+    if set(moved) != set(pairs) or kept * _BY_CHANCE > len(moved):
+        wrong.append(f"{guest}: {kept} frames are the same after the restore, {len(moved)} of {len(pairs)}")
+    return sum(len(core.p2m) for core in cores.values()) + len(saved), wrong
+
+
+def _frames(p2m: P2M | None) -> dict[int, int]:
+    """MFN by PFN, page by page: the slow way. Of no map, none."""
+    runs = [run for run in p2m.extents() if run.kind is Kind.MFN] if p2m else []
+    return {pfn: run.at(pfn) for run in runs for pfn in range(run.start, run.end)}
+
+
+def _banner(place: Path) -> list[str]:
+    """Whether other programs find the kernel's banner in exported images, through its page tables."""
+    console = (place / "linux.console").read_text(errors="replace")
+    printed = re.search(r"^Linux version [^\r\n]*", console, re.MULTILINE)
+    symbol = re.search(r"^([0-9a-f]{16}) \S linux_banner", console, re.MULTILINE)
+    if printed is None or symbol is None:
+        return ["linux: its console shows no banner"]
+    wrong = []
+    for name in ("linux.built.core", "linux.save"):
+        image = place / f"{name}.elf"
+        export = ["export", str(place / name), "--to", "elf", "-o", str(image), "--force"]
+        subprocess.run([sys.executable, "-m", "xenp2m", *export], check=True, stdout=subprocess.DEVNULL)
+        program = drgn.Program()
+        program.set_core_dump(image)
+        found = program.read(int(symbol[1], 16), len(printed[0]))
+        if found != printed[0].encode():
+            wrong.append(f"{name}.elf: drgn reads {found[:60]!r}")
     return wrong
 
 
@@ -81,12 +129,14 @@ def main() -> int:
     try:
         install_tools()
         with only_run():
-            wrong = make(Path(sys.argv[1]))
+            linux = kernel(ARTEFACTS.linux)
+            came = boot(ARTEFACTS, hypervisor(ARTEFACTS.xen), linux, files(ARTEFACTS, linux), SECONDS)
+            verdict = _judged(came, Path(sys.argv[1]))
     except LabError as error:
         print(f"tests_xen: {error}", file=sys.stderr)
         return 2
-    print("\n".join(wrong) or "all files tell the same map")
-    return int(bool(wrong))
+    print("\n".join(verdict.differences) or f"all files tell the same map: {verdict.pfns:,} entries")
+    return int(bool(verdict.differences))
 
 
 if __name__ == "__main__":

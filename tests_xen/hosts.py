@@ -29,7 +29,8 @@ class Host:
         linux_args: more words for Linux' command line.
         note: what is to be seen here.
         fault: the rule of the kernel's faults that this host meets.
-        live: whether the program itself runs inside, and reads running domains.
+        job: what runs inside dom0: ``list`` prints dom0's list, ``live`` lets the program read running
+            domains, ``artefacts`` makes files of guests.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Host:
     linux_args: str = ""
     note: str = ""
     fault: str = ""
-    live: bool = False
+    job: str = "list"
 
     @property
     def qemu_machine(self) -> str:

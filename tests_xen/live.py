@@ -6,21 +6,18 @@ Dom0's own map is held against the kernel's memory, the maps of two guests again
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests_xen.build import GUEST, small_guest
+from tests_xen.build import GUEST
 from tests_xen.compare import Verdict
-from tests_xen.initramfs import TOOLSTACK_MODULES, archive, dom0_files
-from tests_xen.packages import busybox
+from tests_xen.initramfs import TOOLSTACK_MODULES, dom0_files
 from tests_xen.python import python_files
-from tests_xen.readout import read_p2m
-from tests_xen.streams import dumped_pairs
-from tests_xen.toolstack import START, toolstack_files
+from tests_xen.readout import dumped_pairs, read_p2m
+from tests_xen.toolstack import START, failed, guest_files, toolstack_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,24 +41,16 @@ def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
     Raises:
         UnavailableError: a package is not to be had.
     """
-    inside = {
-        "bin/busybox": busybox(), "init": (GUEST / "domu-init.sh").read_bytes(),
-        "dev/": b"", "proc/": b"", "sys/": b"",
-    }  # fmt: skip
     job = START + (GUEST / "live.sh").read_text()
     # The newest C library comes last: Python's suite is never older than the toolstack's.
     tree = dom0_files(linux, job, TOOLSTACK_MODULES) | toolstack_files(host.xen) | python_files(host.xen)
-    return tree | {
-        "guest": small_guest().read_bytes(), "vmlinuz": linux.image.read_bytes(),
-        "guest.gz": gzip.compress(archive(inside), 1, mtime=0),
-    }  # fmt: skip
+    return tree | guest_files(linux)
 
 
 def judged(came: Boot) -> Verdict:
     """What the program read inside, against the other witnesses."""
     if came.files.get("status") != b"0\n":
-        log = came.files.get("job.log", b"").decode(errors="replace").strip().splitlines()
-        return Verdict("-", came.outcome, [], 0, [" / ".join(log[-3:]) or f"{came.outcome} without a word"])
+        return Verdict("-", came.outcome, [], 0, [failed(came)])
     checked = [_own(came.files), *(_guest(came.files, name) for name in ("small", "linux"))]
     wrong = [line for _, lines in checked for line in lines]
     if _map(came.files["linux.running.json"]).size != _map(came.files["linux.json"]).size:

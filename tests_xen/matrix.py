@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests_xen.hosts import ACPI, NVS, RAM, RESERVED, UNUSABLE, Host, pc_map
 from tests_xen.packages import SUITES
 
-__all__ = ["FAULTS", "LIVE", "SHAPES", "everything", "quick", "schedule"]
+__all__ = ["ARTEFACTS", "FAULTS", "LIVE", "SHAPES", "everything", "quick", "schedule"]
 
 _HOLES = tuple((base, base + 0x1000, RESERVED) for base in range(0x20000000, 0x34000000, 0x800000))
 _ODD_FRAMES = (
@@ -80,8 +80,13 @@ FAULTS = (
 )  # fmt: skip
 """Hosts that meet a fault of the kernel; every one runs with every suite's own pair."""
 
-LIVE = Host("live", dom0_mem="2G,max:2G", live=True, note="maps of dom0 and two guests, read inside dom0")
-"""The program inside dom0; runs once with every suite's own pair."""
+LIVE = Host("live", dom0_mem="2G,max:2G", job="live", note="maps of dom0 and two guests, read inside dom0")
+"""The program inside dom0; runs with every suite's own pair."""
+
+ARTEFACTS = Host(
+    "artefacts", dom0_mem="2G,max:2G", job="artefacts", note="cores, streams, lists of two guests"
+)
+"""Files that real tools make, read by the program; runs once."""
 
 _QUICK = {"below": 1, "no-dom0-mem": 1, "thread": 2, "odd": 3, "bytes": 2, "types": 3, "moved": 1, "large": 3}
 _QUICK_FAULTS = {"d4-overflow": 1, "d9-offset": 3, "mem": 2, "live": 1}
@@ -94,7 +99,11 @@ def schedule() -> list[Host]:
     for number, (linux, xen) in enumerate(pairs):
         for shape in (SHAPES[(2 * number + k) % len(SHAPES)] for k in (0, 1)):
             hosts.append(replace(shape, linux=linux, xen=xen))
-    return hosts + [replace(host, linux=suite, xen=suite) for host in (*FAULTS, LIVE) for suite in SUITES]
+    return (
+        hosts
+        + [replace(host, linux=suite, xen=suite) for host in (*FAULTS, LIVE) for suite in SUITES]
+        + [ARTEFACTS]
+    )
 
 
 def quick() -> list[Host]:
@@ -109,4 +118,8 @@ def quick() -> list[Host]:
 def everything() -> list[Host]:
     """Every host with every pair: takes hours."""
     pairs = [(linux, xen) for linux in SUITES for xen in SUITES]
-    return [replace(host, linux=linux, xen=xen) for host in (*SHAPES, *FAULTS, LIVE) for linux, xen in pairs]
+    return [
+        replace(host, linux=linux, xen=xen)
+        for host in (*SHAPES, *FAULTS, LIVE, ARTEFACTS)
+        for linux, xen in pairs
+    ]

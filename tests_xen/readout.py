@@ -1,4 +1,4 @@
-"""Dom0's P2M as it was read out: every PFN's kind, and the pages that the list takes."""
+"""A P2M as other witnesses tell it: the kernel's own memory, Xen's ``xen-mfndump``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from tests_xen.errors import LabError
 
-__all__ = ["Readout", "read_p2m"]
+__all__ = ["Readout", "dumped_pairs", "read_p2m"]
 
 LEAF = 512
 _INVALID = (1 << 64) - 1
 _FOREIGN, _IDENTITY = 1 << 63, 1 << 62
+_HIGHEST_MFN = 1 << 40
 _RUN = re.compile(r"^(leaf|word) ([0-9a-f]+) (\d+) ([0-9a-f]+) (-?\d+)$", re.MULTILINE)
 
 
@@ -106,3 +107,10 @@ def _joined(runs: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
             start = joined.pop()[0]
         joined.append((start, end, kind))
     return joined
+
+
+def dumped_pairs(text: bytes) -> dict[int, int]:
+    """MFN by PFN of ``xen-mfndump dump-p2m``, without entries that are no frame of the guest."""
+    found = re.findall(rb"pfn=0x([0-9a-f]+) ==> mfn=0x([0-9a-f]+)", text)
+    pairs = {int(pfn, 16): int(mfn, 16) for pfn, mfn in found}
+    return {pfn: mfn for pfn, mfn in pairs.items() if mfn < _HIGHEST_MFN}

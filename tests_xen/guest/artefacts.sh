@@ -46,3 +46,4 @@ xl save linux /out/linux.save
 xl restore /out/linux.save
 sleep 3
 snapshot linux restored
+cp /var/log/xen/console/guest-linux.log /out/linux.console

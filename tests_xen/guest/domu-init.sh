@@ -3,5 +3,7 @@
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
+cat /proc/version
+grep ' linux_banner$' /proc/kallsyms
 echo "READY $(cat /proc/uptime)"
 while :; do sleep 1000; done
