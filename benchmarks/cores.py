@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from xenp2m.p2m import P2M
-from xenp2m.sources.core import read
+from xenp2m.sources.core.reader import read
 from xenp2m.sources.synth_core import CoreSpec, synth_core
 
 ENTRIES_4G, RUN = 1 << 20, 32
@@ -150,7 +150,7 @@ def tebibyte(report):
     """A guest of 1 TiB in a sparse file: opened and accounted by a process of its own."""
     script = (
         "import json, sys, time\n"
-        "from xenp2m.sources.core import read\n"
+        "from xenp2m.sources.core.reader import read\n"
         "start = time.perf_counter()\n"
         "source = read(sys.argv[1])\n"
         "kinds = {str(kind): n for kind, n in source.p2m.count().items()}\n"

@@ -6,8 +6,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from xenp2m.consolefacts import Log
 from xenp2m.e820 import Entry, type_number
+from xenp2m.logs.consolefacts import Log
 
 BOOTS = Path(__file__).parent / "boots"
 HOSTS = sorted(

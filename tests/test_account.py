@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xenp2m.account import account_of, contiguity, leaf_pages
 from xenp2m.extents import Run
 from xenp2m.frames import Kind
+from xenp2m.maps.account import account_of, contiguity, leaf_pages
 from xenp2m.p2m import P2M
 from xenp2m.sources.source import Guest, Leaves, Origin, Source
 

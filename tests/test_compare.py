@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from xenp2m import P2M, Kind, Run
 from xenp2m.cli import main
-from xenp2m.mapdiff import compare
+from xenp2m.maps.mapdiff import compare
 from xenp2m.views.compare import changed_parts, compared_end, pair_lines
 from xenp2m.views.palette import LOOKS, Part
 from xenp2m.views.plots.bars import draw_bars

@@ -1,9 +1,9 @@
 import pytest
 
 from consoles import Q35, SEVEN, console, split
-from xenp2m.consolefacts import merge
-from xenp2m.consolelog import read_log
 from xenp2m.errors import InputError
+from xenp2m.logs.consolefacts import merge
+from xenp2m.logs.consolelog import read_log
 
 
 def test_merged_facts_know_their_paste():

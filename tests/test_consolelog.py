@@ -20,11 +20,11 @@ from consoles import (
     host_json,
     split,
 )
-from xenp2m.consolefacts import Log, Running, Span, merge
-from xenp2m.consolelog import read_log
 from xenp2m.e820 import ACPI, NVS, RAM, RESERVED, UNUSABLE, Entry
 from xenp2m.errors import InputError
-from xenp2m.textfile import read_text
+from xenp2m.logs.consolefacts import Log, Running, Span, merge
+from xenp2m.logs.consolelog import read_log
+from xenp2m.logs.textfile import read_text
 
 # Real boots
 

@@ -1,7 +1,7 @@
 import pytest
 
-from xenp2m.consolefacts import Bug, Moved, Pages, Span
-from xenp2m.consolelog import read_log
+from xenp2m.logs.consolefacts import Bug, Moved, Pages, Span
+from xenp2m.logs.consolelog import read_log
 
 XEN = "(XEN) Xen version 4.8.5 (root@x) (gcc) debug=n\n(XEN) Command line: dom0_mem=1G\n"
 

@@ -6,7 +6,7 @@ import pytest
 from cores_data import ALL, LINUX, TINY, bytes_of, live, unpack
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.frames import Kind
-from xenp2m.sources.core import read, sniff
+from xenp2m.sources.core.reader import read, sniff
 
 INVALID = np.uint64((1 << 64) - 1)
 IDENTITY = 1 << 62

@@ -15,7 +15,7 @@ from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Kind
 from xenp2m.p2m import P2M
 from xenp2m.sources import layout
-from xenp2m.sources.core import read
+from xenp2m.sources.core.reader import read
 from xenp2m.sources.synth_core import CoreSpec, synth_core
 
 RUNS = [Run(0, 60, Kind.MFN, 100, 1), Run(60, 3000, Kind.IDENTITY), Run(3000, 5000, Kind.MISSING)]

@@ -8,8 +8,6 @@ import pytest
 
 from consoles import BOOTS, FLOODED, HALTED, Q35, SEVEN, console, split
 from test_reported_boots import DESKTOP_2013
-from xenp2m.consolefacts import Log, Pages, Printed, Span
-from xenp2m.consolelog import read_log
 from xenp2m.diagnosis.accounting import account, struct_page_kib
 from xenp2m.diagnosis.diagnose import diagnose
 from xenp2m.diagnosis.identities import identities
@@ -18,6 +16,8 @@ from xenp2m.e820 import Entry
 from xenp2m.errors import InputError
 from xenp2m.host import Host
 from xenp2m.kernel import Release, Version
+from xenp2m.logs.consolefacts import Log, Pages, Printed, Span
+from xenp2m.logs.consolelog import read_log
 from xenp2m.options import Options
 from xenp2m.plan import make_plan
 from xenp2m.views.diagnosis_text import diagnosis_lines

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xenp2m.e820 import ACPI, NVS, RAM, RESERVED, SOFT_RESERVED, UNUSABLE, Entry
-from xenp2m.e820text import FirmwareMemmap, MapLine, efi_type, is_gap, parse_line, parse_payload, unwrap
+from xenp2m.logs.e820text import FirmwareMemmap, MapLine, efi_type, is_gap, parse_line, parse_payload, unwrap
 
 FORMS = [
     # Linux, inclusive

@@ -15,7 +15,7 @@ from xenp2m.export.images import write_elf, write_flat
 from xenp2m.export.pagetables import PageTables
 from xenp2m.export.tables import COLUMNS, write_csv, write_parquet
 from xenp2m.frames import PAGE_SIZE
-from xenp2m.pagewalk import walk
+from xenp2m.maps.pagewalk import walk
 
 MAP = [5, 6, INVALID, IDENTITY | 3, 9, 8, 7, FOREIGN | 4, IDENTITY | 1]
 RUNS = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xenp2m.consolelog import read_log
+from xenp2m.logs.consolelog import read_log
 
 MEM = """\
 [    0.640946] ------------[ cut here ]------------

@@ -17,11 +17,11 @@ MODULES = {
 
 LEVELS = {
     0: "display errors extents findings frames",
-    1: "consolefacts consolelog consolerules dom0_mem e820 e820text entries faultrules host hostrow hypervisor kernel "
-    "kernelconfig libxl_e820 longlog m2p memoryrules model options p2m pasted pcibars redact runtable textfile toolrules",
+    1: "dom0_mem e820 entries host hostrow hypervisor kernel kernelconfig libxl_e820 logs m2p model options p2m "
+    "runtable",
     2: "boot checks sources",
-    3: "account diagnosis explore export intake mapdiff pagewalk passthrough place plan reasons recover replay replay_input reverse "
-    "sizing suggest sweep translate",
+    3: "diagnosis explore export intake maps passthrough place plan reasons recover replay replay_input sizing "
+    "suggest sweep",
     4: "views",
     5: "cli",
 }

@@ -7,7 +7,7 @@ from xenp2m.errors import InputError
 from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_64, Kind
 from xenp2m.p2m import P2M
-from xenp2m.sources.core import read
+from xenp2m.sources.core.reader import read
 from xenp2m.sources.leafmap import Views, leaf_map, roles_of
 from xenp2m.sources.synth_core import synth_core
 

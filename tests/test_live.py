@@ -6,9 +6,10 @@ import pytest
 import xenp2m
 from cores_data import ALL, unpack
 from xenp2m.errors import InputError, UnsupportedError
-from xenp2m.sources import core, live, xenlibs
+from xenp2m.sources import live, xenlibs
 from xenp2m.sources.binary import Binary
-from xenp2m.sources.coreelf import SHARED, read_elf
+from xenp2m.sources.core import reader as core
+from xenp2m.sources.core.elf import SHARED, read_elf
 from xenp2m.sources.layout import SHARED_INFO, frame_to_cr3
 from xenp2m.sources.xenlibs import DOMID_SELF, Domain
 

@@ -5,9 +5,9 @@ import tracemalloc
 import pytest
 
 from consoles import BOOTS, FLOODED, Q35, SEVEN, console, different
-from xenp2m.consolelog import read_log
 from xenp2m.errors import InputError
-from xenp2m.longlog import read_long
+from xenp2m.logs.consolelog import read_log
+from xenp2m.logs.longlog import read_long
 
 NOISE = b"Nov 22 10:00:00 box systemd[1]: Started Session 12345 of user somebody, as it does all day long.\n"
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from xenp2m.extents import Run
 from xenp2m.frames import Kind
-from xenp2m.mapdiff import compare
+from xenp2m.maps.mapdiff import compare
 from xenp2m.p2m import P2M
 
 INVALID = (1 << 64) - 1

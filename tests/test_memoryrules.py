@@ -1,7 +1,7 @@
 import pytest
 
-from xenp2m.consolefacts import Pages, Span
-from xenp2m.consolelog import read_log
+from xenp2m.logs.consolefacts import Pages, Span
+from xenp2m.logs.consolelog import read_log
 
 
 def printed(line):

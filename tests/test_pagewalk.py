@@ -7,7 +7,7 @@ import pytest
 from sources import Pages, walkable
 from xenp2m.errors import InputError
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
-from xenp2m.pagewalk import cr3_frame, root_of, walk
+from xenp2m.maps.pagewalk import cr3_frame, root_of, walk
 
 
 @pytest.mark.parametrize(("frames", "bits"), [("mfn", 64), ("pfn", 64), ("mfn", 32)])

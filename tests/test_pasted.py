@@ -3,11 +3,11 @@ import quopri
 import pytest
 
 from consoles import HOSTS, Q35, console, different
-from xenp2m.consolelog import read_log
 from xenp2m.e820 import RAM, Entry
-from xenp2m.e820text import parse_line, unwrap
-from xenp2m.pasted import split_prefixes, strip_prefixes
-from xenp2m.textfile import read_text
+from xenp2m.logs.consolelog import read_log
+from xenp2m.logs.e820text import parse_line, unwrap
+from xenp2m.logs.pasted import split_prefixes, strip_prefixes
+from xenp2m.logs.textfile import read_text
 
 
 def lines(text):

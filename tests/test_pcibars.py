@@ -1,7 +1,7 @@
 import pytest
 
 from consoles import Q35, console
-from xenp2m.pcibars import parse_bars
+from xenp2m.logs.pcibars import parse_bars
 
 LSPCI = """\
 00:02.0 VGA compatible controller: Some Maker Device 1234 (rev 09)

@@ -8,7 +8,7 @@ from tests_xen.compare import compare
 from tests_xen.errors import LabError
 from tests_xen.hosts import RAM, RESERVED, map_records, pc_map
 from tests_xen.initramfs import archive, ramdisk
-from tests_xen.matrix import FAULTS, SHAPES, quick, schedule
+from tests_xen.matrix import ARTEFACTS, FAULTS, LIVE, SHAPES, quick, schedule
 from tests_xen.packages import SUITES, Kernel
 from tests_xen.qemu import Boot
 from tests_xen.readout import read_p2m
@@ -109,7 +109,7 @@ def test_a_ramdisk_is_a_cpio_archive(tmp_path):
 
 def test_the_matrix_has_every_host_and_every_pair_at_least_twice():
     hosts = schedule()
-    assert {h.name for h in hosts} == {h.name for h in (*SHAPES, *FAULTS)}
+    assert {h.name for h in hosts} == {h.name for h in (*SHAPES, *FAULTS, LIVE, ARTEFACTS)}
     for pair in ((linux, xen) for linux in SUITES for xen in SUITES):
         assert sum((h.linux, h.xen) == pair for h in hosts) >= 2
     assert {h.name for h in quick()} <= {h.name for h in hosts}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from xenp2m.consolelog import read_log
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.host import UNLIMITED
 from xenp2m.kernel import Version
 from xenp2m.kernelconfig import KernelConfig
+from xenp2m.logs.consolelog import read_log
+from xenp2m.logs.textfile import read_text
 from xenp2m.options import Options
 from xenp2m.recover import host_of_log, list_frames
-from xenp2m.textfile import read_text
 
 BOOTS = Path(__file__).parent / "boots"
 

@@ -1,7 +1,7 @@
 import pytest
 
 from consoles import BOOTS, console
-from xenp2m.redact import Redactor, learn_names
+from xenp2m.logs.redact import Redactor, learn_names
 
 NAMES = sorted(path.parent.name for path in BOOTS.glob("*/console.log.xz"))
 

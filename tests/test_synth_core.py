@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Kind
 from xenp2m.p2m import P2M
-from xenp2m.sources.core import read
+from xenp2m.sources.core.reader import read
 from xenp2m.sources.synth_core import CoreSpec, synth_core
 
 RUNS = [

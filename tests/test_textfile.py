@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xenp2m.errors import InputError
-from xenp2m.textfile import decode, read_text
+from xenp2m.logs.textfile import decode, read_text
 
 TEXT = "(XEN) Xen-e820 RAM map:\n" * 40
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sources import FOREIGN, IDENTITY, INVALID, source_of, walkable
 from xenp2m.errors import InputError
 from xenp2m.frames import Kind
+from xenp2m.maps.translate import Item, Translator, parse_item
 from xenp2m.p2m import P2M
 from xenp2m.sources.source import Guest, Origin, Source
-from xenp2m.translate import Item, Translator, parse_item
 
 
 @pytest.mark.parametrize(

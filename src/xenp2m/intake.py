@@ -6,18 +6,18 @@ import json
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xenp2m.consolefacts import merge
-from xenp2m.consolelog import read_log
 from xenp2m.errors import InputError, shorten
 from xenp2m.hostrow import host_of_row
+from xenp2m.logs.consolefacts import merge
+from xenp2m.logs.consolelog import read_log
+from xenp2m.logs.textfile import read_text
 from xenp2m.recover import host_of_log
-from xenp2m.textfile import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xenp2m.consolefacts import Log
     from xenp2m.host import Host
+    from xenp2m.logs.consolefacts import Log
     from xenp2m.options import Options
 
 __all__ = ["BUNDLED", "Item", "read_hosts"]

@@ -16,8 +16,8 @@ from xenp2m.recover import host_of_log
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xenp2m.consolefacts import Log
-    from xenp2m.pcibars import Bar
+    from xenp2m.logs.consolefacts import Log
+    from xenp2m.logs.pcibars import Bar
 
 __all__ = ["BarCheck", "Passthrough", "check_bars", "guest_sizes"]
 

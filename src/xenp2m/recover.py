@@ -21,8 +21,8 @@ from xenp2m.model.rules import RULES
 from xenp2m.options import Options, pages_of_dom0_mem
 
 if TYPE_CHECKING:
-    from xenp2m.consolefacts import Log
     from xenp2m.e820 import Entry
+    from xenp2m.logs.consolefacts import Log
 
 
 __all__ = ["host_of_log", "list_frames"]

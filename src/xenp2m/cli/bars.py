@@ -9,19 +9,19 @@ import click
 from xenp2m.cli.arguments import ADDRESS
 from xenp2m.cli.redaction import emit_json, emit_lines, redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
-from xenp2m.consolefacts import merge
-from xenp2m.consolelog import read_log
 from xenp2m.findings import Severity
-from xenp2m.longlog import read_long
+from xenp2m.logs.consolefacts import merge
+from xenp2m.logs.consolelog import read_log
+from xenp2m.logs.longlog import read_long
+from xenp2m.logs.pcibars import parse_bars
+from xenp2m.logs.redact import redacted_log
 from xenp2m.passthrough import check_bars
-from xenp2m.pcibars import parse_bars
-from xenp2m.redact import redacted_log
 from xenp2m.views.bars_view import bars_lines, bars_object
 
 if TYPE_CHECKING:
-    from xenp2m.consolefacts import Log
-    from xenp2m.pcibars import Bar
-    from xenp2m.redact import Redactor
+    from xenp2m.logs.consolefacts import Log
+    from xenp2m.logs.pcibars import Bar
+    from xenp2m.logs.redact import Redactor
 
 __all__ = ["command"]
 

@@ -14,7 +14,7 @@ from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.errors import InputError
 from xenp2m.intake import read_hosts
-from xenp2m.mapdiff import compare
+from xenp2m.maps.mapdiff import compare
 from xenp2m.plan import make_plan
 from xenp2m.views.compare import pair_lines
 from xenp2m.views.diff_text import diff_lines, diff_object

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from xenp2m.account import account_of
 from xenp2m.checks.map import map_findings
 from xenp2m.cli.opening import hashed, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, written
@@ -17,6 +16,7 @@ from xenp2m.errors import InputError
 from xenp2m.export.images import Image, write_elf, write_flat
 from xenp2m.export.tables import write_csv, write_parquet
 from xenp2m.frames import counted
+from xenp2m.maps.account import account_of
 from xenp2m.sources import npz
 from xenp2m.views.map_answer import map_object
 

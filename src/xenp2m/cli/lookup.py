@@ -13,7 +13,7 @@ from xenp2m.cli.arguments import ADDRESS
 from xenp2m.cli.opening import complain, open_source, salvage_option
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError
-from xenp2m.translate import Item, Translator, parse_item
+from xenp2m.maps.translate import Item, Translator, parse_item
 from xenp2m.views.lookup_text import answer_line, answer_object, answers_lines, refused_object
 
 if TYPE_CHECKING:

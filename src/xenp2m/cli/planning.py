@@ -8,8 +8,8 @@ import click
 
 from xenp2m.cli.arguments import ADDRESS, FRAMES, GIB, MAX_PAGES, PAGES, SIZED, SPAN, VERSION
 from xenp2m.kernelconfig import read_config
+from xenp2m.logs.textfile import read_text
 from xenp2m.options import Options
-from xenp2m.textfile import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xenp2m.redact import Redactor
+from xenp2m.logs.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

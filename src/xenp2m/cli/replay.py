@@ -13,10 +13,10 @@ from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, XenP2MError, shorten
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.kernel import Version
+from xenp2m.logs.textfile import read_text
 from xenp2m.model.builder import ORDERS
 from xenp2m.replay import is_verified, parse_row, replay_row, run, runtime_of, start
 from xenp2m.replay_input import OPERATIONS
-from xenp2m.textfile import read_text
 from xenp2m.views.replay_text import replay_lines
 
 __all__ = ["command"]

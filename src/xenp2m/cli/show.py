@@ -6,12 +6,12 @@ import json
 
 import click
 
-from xenp2m.account import account_of
 from xenp2m.checks.map import map_findings
 from xenp2m.cli.opening import hashed, json_option, open_source, salvage_option
 from xenp2m.cli.pictures import Drawing, plot_options
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.findings import Severity
+from xenp2m.maps.account import account_of
 from xenp2m.views.map_answer import map_object
 from xenp2m.views.map_text import map_lines
 

@@ -17,8 +17,8 @@ from xenp2m.frames import PAGE_SHIFT, pfn_down, pfn_up
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from xenp2m.consolefacts import Log
     from xenp2m.extents import Range
+    from xenp2m.logs.consolefacts import Log
     from xenp2m.plan import Plan
 
 __all__ = ["STRUCT_PAGE", "account", "struct_page_kib"]

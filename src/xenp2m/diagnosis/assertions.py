@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from xenp2m.consolefacts import Fault
     from xenp2m.kernel import Version
+    from xenp2m.logs.consolefacts import Fault
 
 __all__ = ["PLACES", "Place", "place_of_fault"]
 

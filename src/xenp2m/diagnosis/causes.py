@@ -15,7 +15,7 @@ from xenp2m.kernel import Version
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xenp2m.consolefacts import Fault, Log
+    from xenp2m.logs.consolefacts import Fault, Log
     from xenp2m.plan import Plan
 
 __all__ = ["explain_faults", "fault_findings"]

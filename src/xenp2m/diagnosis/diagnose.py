@@ -20,8 +20,8 @@ from xenp2m.recover import host_of_log
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xenp2m.consolefacts import Log
     from xenp2m.diagnosis.result import Check
+    from xenp2m.logs.consolefacts import Log
     from xenp2m.options import Options
     from xenp2m.plan import Plan
 

@@ -15,7 +15,7 @@ from xenp2m.recover import list_frames
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xenp2m.consolefacts import Log
+    from xenp2m.logs.consolefacts import Log
 
 __all__ = ["built_pages", "identities", "known_frames"]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.consolefacts import merge
-from xenp2m.consolelog import read_boots
 from xenp2m.diagnosis.predicted import died
 from xenp2m.errors import InputError
-from xenp2m.longlog import read_long
+from xenp2m.logs.consolefacts import merge
+from xenp2m.logs.consolelog import read_boots
+from xenp2m.logs.longlog import read_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from xenp2m.consolefacts import Log
+    from xenp2m.logs.consolefacts import Log
 
 __all__ = ["boot_line", "read_one_boot"]
 

@@ -13,7 +13,7 @@ from xenp2m.place import place_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xenp2m.consolefacts import Fault, Log
+    from xenp2m.logs.consolefacts import Fault, Log
     from xenp2m.plan import Plan
 
 __all__ = ["address", "numbers_of"]

@@ -14,8 +14,8 @@ from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xenp2m.consolefacts import Log
     from xenp2m.extents import Range
+    from xenp2m.logs.consolefacts import Log
     from xenp2m.plan import Plan
 
 __all__ = ["against_plan", "died", "ram_frames_of", "unavailable_pages"]

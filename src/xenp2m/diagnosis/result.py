@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from xenp2m.consolefacts import Fault, Log
     from xenp2m.findings import Finding
+    from xenp2m.logs.consolefacts import Fault, Log
     from xenp2m.plan import Plan
 
 __all__ = ["Check", "Diagnosis", "Explained", "Number", "Row"]

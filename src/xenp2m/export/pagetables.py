@@ -13,8 +13,8 @@ import numpy as np
 
 from xenp2m.export.readonly import readonly_tables
 from xenp2m.frames import PAGE_SHIFT
-from xenp2m.pagewalk import FRAME_MASK, LARGE, PRESENT, cr3_frame
-from xenp2m.reverse import Reverse
+from xenp2m.maps.pagewalk import FRAME_MASK, LARGE, PRESENT, cr3_frame
+from xenp2m.maps.reverse import Reverse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xenp2m.frames import PAGE_SHIFT
-from xenp2m.pagewalk import FRAME_MASK, PRESENT
+from xenp2m.maps.pagewalk import FRAME_MASK, PRESENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from xenp2m.reverse import Reverse
+    from xenp2m.maps.reverse import Reverse
     from xenp2m.sources.source import Source
 
 __all__ = ["readonly_tables"]

@@ -54,7 +54,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "core": Format("core", pipe=False),
+    "core": Format("core.reader", pipe=False),
     "stream": Format("stream.reader", pipe=True),
     "npz": Format("npz", pipe=False),
     "mfndump": Format("mfndump", pipe=True),

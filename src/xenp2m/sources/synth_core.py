@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from xenp2m.frames import Geometry, Kind
-from xenp2m.sources import coreelf, layout
+from xenp2m.sources import layout
+from xenp2m.sources.core import elf as coreelf
 from xenp2m.sources.synth_list import ListInMemory, lay_list
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from xenp2m.views.text import Paint, plain, size, wrapped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xenp2m.mapdiff import MapDiff
+    from xenp2m.maps.mapdiff import MapDiff
     from xenp2m.p2m import P2M
 
 __all__ = ["changed_parts", "compared_end", "pair_lines"]

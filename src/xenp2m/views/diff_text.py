@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xenp2m.extents import Run
-    from xenp2m.mapdiff import MapDiff
+    from xenp2m.maps.mapdiff import MapDiff
 
 __all__ = ["diff_lines", "diff_object"]
 

@@ -11,7 +11,7 @@ from xenp2m.views.text import Paint, plain, rows, wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xenp2m.translate import Answer
+    from xenp2m.maps.translate import Answer
 
 __all__ = ["answer_line", "answer_object", "answers_lines", "refused_object"]
 

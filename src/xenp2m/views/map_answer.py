@@ -9,8 +9,8 @@ from xenp2m.views.answer import SCHEMA, finding_object
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xenp2m.account import Account, Contiguity, LeafPages
     from xenp2m.findings import Finding
+    from xenp2m.maps.account import Account, Contiguity, LeafPages
     from xenp2m.sources.source import Guest, Origin, Source
 
 __all__ = ["check_object", "guest_object", "map_object", "origin_object"]

@@ -13,9 +13,9 @@ from xenp2m.views.text import Paint, plain, plural, rows, size, wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xenp2m.account import Account, Contiguity, LeafPages
     from xenp2m.extents import Run
     from xenp2m.findings import Finding
+    from xenp2m.maps.account import Account, Contiguity, LeafPages
     from xenp2m.sources.source import Guest, Source
 
 __all__ = ["map_lines", "title_of"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from xenp2m.mapdiff import MapDiff
+    from xenp2m.maps.mapdiff import MapDiff
     from xenp2m.p2m import P2M
     from xenp2m.views.palette import Part
 

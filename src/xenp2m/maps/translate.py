@@ -9,8 +9,8 @@ import numpy as np
 
 from xenp2m.errors import InputError, shorten
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind
-from xenp2m.pagewalk import root_of, walk
-from xenp2m.reverse import Reverse
+from xenp2m.maps.pagewalk import root_of, walk
+from xenp2m.maps.reverse import Reverse
 from xenp2m.runtable import KINDS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from xenp2m.pagewalk import Walk
+    from xenp2m.maps.pagewalk import Walk
     from xenp2m.sources.source import Source
 
 __all__ = ["Answer", "Item", "Translator", "parse_item"]

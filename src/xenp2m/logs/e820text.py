@@ -45,7 +45,7 @@ from xenp2m.e820 import (
     type_number,
 )
 from xenp2m.frames import PAGE_SHIFT
-from xenp2m.pasted import physical_lines, split_prefixes, strip_prefixes, strip_quotes
+from xenp2m.logs.pasted import physical_lines, split_prefixes, strip_prefixes, strip_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,7 @@ def parse_line(line: str, *, map_bs: bool = False) -> MapLine | None:
 
 
 def parse_payload(payload: str, *, map_bs: bool = False) -> MapLine | None:
-    """The same for a line that `xenp2m.pasted.split_prefixes` has already freed."""
+    """The same for a line that `xenp2m.logs.pasted.split_prefixes` has already freed."""
     line = payload.strip()
     if "[mem " in line:
         return _linux(_LINUX.match(line))

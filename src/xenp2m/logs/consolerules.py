@@ -16,11 +16,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from xenp2m.consolefacts import Bug, Moved, Pages, Span
-from xenp2m.e820text import FirmwareMemmap
-from xenp2m.faultrules import feed_fault
-from xenp2m.memoryrules import MEMORY
-from xenp2m.toolrules import feed_tool
+from xenp2m.logs.consolefacts import Bug, Moved, Pages, Span
+from xenp2m.logs.e820text import FirmwareMemmap
+from xenp2m.logs.faultrules import feed_fault
+from xenp2m.logs.memoryrules import MEMORY
+from xenp2m.logs.toolrules import feed_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from xenp2m.consolefacts import Pages, Span
+from xenp2m.logs.consolefacts import Pages, Span
 
 if TYPE_CHECKING:
-    from xenp2m.consolerules import Action, Boot, Rule
+    from xenp2m.logs.consolerules import Action, Boot, Rule
 
 __all__ = ["MEMORY"]
 

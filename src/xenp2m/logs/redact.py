@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from xenp2m.consolefacts import Fault, Log
+    from xenp2m.logs.consolefacts import Fault, Log
 
 __all__ = ["Redactor", "learn_names", "redacted_log"]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xenp2m.sources.binary import Binary
-    from xenp2m.sources.coreelf import Section
+    from xenp2m.sources.core.elf import Section
     from xenp2m.sources.source import Progress
 
 __all__ = ["CoreTable"]

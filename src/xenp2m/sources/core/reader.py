@@ -15,11 +15,12 @@ from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, PAGE_SIZE, Kind
 from xenp2m.p2m import P2M
 from xenp2m.runtable import RunTable
-from xenp2m.sources import coreelf, layout
+from xenp2m.sources import layout
 from xenp2m.sources.binary import Binary
-from xenp2m.sources.corememory import CoreMemory
-from xenp2m.sources.corenotes import read_notes
-from xenp2m.sources.coretable import CoreTable
+from xenp2m.sources.core import elf as coreelf
+from xenp2m.sources.core.memory import CoreMemory
+from xenp2m.sources.core.notes import read_notes
+from xenp2m.sources.core.table import CoreTable
 from xenp2m.sources.guestlist import GuestList, recover_list
 from xenp2m.sources.known import name_of_head
 from xenp2m.sources.source import Guest, LazySource, Origin, Source
@@ -27,8 +28,8 @@ from xenp2m.sources.source import Guest, LazySource, Origin, Source
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xenp2m.sources.coreelf import CoreElf
-    from xenp2m.sources.corenotes import CoreNotes
+    from xenp2m.sources.core.elf import CoreElf
+    from xenp2m.sources.core.notes import CoreNotes
     from xenp2m.sources.source import Progress
 
 __all__ = ["read", "sniff"]

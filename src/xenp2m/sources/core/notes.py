@@ -16,7 +16,7 @@ from xenp2m.sources import layout
 
 if TYPE_CHECKING:
     from xenp2m.sources.binary import Binary
-    from xenp2m.sources.coreelf import Section
+    from xenp2m.sources.core.elf import Section
 
 __all__ = ["CoreNotes", "read_notes"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xenp2m.sources.binary import Binary
-    from xenp2m.sources.coretable import CoreTable
+    from xenp2m.sources.core.table import CoreTable
 
 __all__ = ["CoreMemory"]
 

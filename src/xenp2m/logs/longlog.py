@@ -11,10 +11,10 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-from xenp2m.consolerules import rule_words
 from xenp2m.errors import InputError
-from xenp2m.textfile import coding_of, decode, text_parts
-from xenp2m.toolrules import TOOL_WORDS
+from xenp2m.logs.consolerules import rule_words
+from xenp2m.logs.textfile import coding_of, decode, text_parts
+from xenp2m.logs.toolrules import TOOL_WORDS
 
 if TYPE_CHECKING:
     import os
@@ -49,7 +49,7 @@ def read_long(path: str | os.PathLike[str], *, plain: int = PLAIN) -> str:
     """Read a log of any length.
 
     Args:
-        path: the file, or ``-``; packings and codings as for `xenp2m.textfile.read_text`.
+        path: the file, or ``-``; packings and codings as for `xenp2m.logs.textfile.read_text`.
         plain: bytes up to which nothing is left out.
 
     Returns:

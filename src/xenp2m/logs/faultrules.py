@@ -11,10 +11,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from xenp2m.consolefacts import Fault
+from xenp2m.logs.consolefacts import Fault
 
 if TYPE_CHECKING:
-    from xenp2m.consolerules import Boot
+    from xenp2m.logs.consolerules import Boot
 
 __all__ = ["feed_fault"]
 

@@ -1,0 +1,1 @@
+"""Pasted text: files, lines and what they say, of every known form."""
