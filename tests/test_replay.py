@@ -4,9 +4,11 @@ import json
 import lzma
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xenp2m.model.phys_to_machine import PhysToMachine
+from xenp2m.model.rules import RULES
 from xenp2m.replay import Outcome, parse_row, replay_row, run, start
 
 VECTORS = sorted((Path(__file__).parent / "vectors").glob("tree-*.jsonl.xz"))
@@ -142,3 +144,33 @@ def test_the_linear_list_answers_in_the_same_form():
     assert out["generation"] == 2
     old = replay_row({"kernel": "5.10", "in": {"nr_pages": 700, "ops": ops}})["out"]
     assert (old["bug"], old["at"]) == ("store-beyond-p2m-end", 5)
+
+
+HOLE = {"nr_pages": 262144, "ops": [["ri", 0x93C00, 0x100000]]}
+
+
+@pytest.mark.parametrize("rules", [*RULES, "linear"])
+def test_identity_that_nobody_asked_for_is_that_of_the_seed(rules):
+    """The thread's hole: [0x80000, 0x93c00) and no more; none with what landed, none with the ways out."""
+    wanted = [[524288, 605184]] if rules in ("seed", "seed-bit") else []
+    assert replay_row({"rules": rules, "in": HOLE})["out"]["unasked"] == wanted
+
+
+@pytest.mark.parametrize("rules", [name for name in RULES if name != "seed-void-identity"])
+@pytest.mark.parametrize("seed", range(8))
+def test_identity_that_nobody_asked_for_frame_by_frame(rules, seed):
+    rng = np.random.default_rng(seed)
+    ops = []
+    for _ in range(6):
+        start, end = sorted(rng.integers(0, 27, 2).tolist())
+        ops.append(["ri", start, end])
+        pfn = int(rng.integers(0, 27))
+        ops.append(["__s", pfn, pfn if RULES[rules].by_value else pfn | 1 << 62])
+        ops.append(["__s", int(rng.integers(0, 27)), (1 << 64) - 1])
+    asked = set()
+    for name, first, second in ops:
+        asked |= set(range(first, second)) if name == "ri" else {first} if second != (1 << 64) - 1 else set()
+    row = {"rules": rules, "entries": 3, "in": {"nr_pages": 4, "ops": ops}}
+    out = replay_row(row)["out"]
+    reads = {pfn for start, end, kind, *_ in out["p2m"] if kind == "identity" for pfn in range(start, end)}
+    assert {pfn for start, end in out["unasked"] for pfn in range(start, end)} == reads - asked

@@ -36,7 +36,7 @@ import numpy as np
 
 from xenp2m.boot.select import ERAS
 from xenp2m.errors import InputError, XenP2MError, shorten
-from xenp2m.extents import coalesce
+from xenp2m.extents import coalesce, subtract
 from xenp2m.kernel import NEWEST, OLDEST, Release, Version
 from xenp2m.model.balloon import BALLOON_BUG, driver_of
 from xenp2m.model.errors import BrkExhaustedError, StoreBeyondEndError
@@ -45,6 +45,7 @@ from xenp2m.model.phys_to_machine import PhysToMachine
 from xenp2m.model.pte import marks_io
 from xenp2m.model.runtime import Runtime
 from xenp2m.model.shape import leaf_letter, runs, shape, word_runs
+from xenp2m.model.tree import IDENTITY
 from xenp2m.replay_input import RUNTIME_OPERATIONS, Operation, Request, parse_row
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from xenp2m.extents import Range
     from xenp2m.model.runtime import SaveView
-
 
 __all__ = [
     "Operation",
@@ -65,6 +66,7 @@ __all__ = [
     "run",
     "runtime_of",
     "start",
+    "unasked_identity",
 ]
 
 STORE_BEYOND_END = "store-beyond-p2m-end"
@@ -229,8 +231,33 @@ def answer(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> dict[str,
         for page, index, value in p2m.tree.scribbled()
     ]
     out["struct"] = shape(p2m.tree)
+    out["unasked"] = [list(stretch) for stretch in unasked_identity(p2m, outcomes)]
     saves = [_saved(p2m, at, o.view) for at, o in enumerate(outcomes) if o.view is not None]
     return out | ({"save": saves} if saves else {})
+
+
+def unasked_identity(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> list[Range]:
+    """Frames that read as identity, and no operation asked for it: where a swap reached too far.
+
+    Nothing for the linear list, and for rules whose void entries begin as identity.
+
+    Returns:
+        PFN ranges, ascending, behind the shared identity page. O(pages of the tree).
+    """
+    if not isinstance(p2m, PhysToMachine) or p2m.rules.void_identity:
+        return []
+    entries = p2m.geometry.entries
+    behind = p2m.tree.mids.rows == IDENTITY
+    tops = np.flatnonzero(behind.any(axis=1)[p2m.tree.top])
+    which, mids = np.nonzero(behind[p2m.tree.top[tops]])
+    asked = [(o.op.first, o.op.second) for o in outcomes if o.op.name == "ri"]
+    asked += [
+        (o.op.first, o.op.first + 1)
+        for o in outcomes
+        if o.op.name in ("es", "__s", "s") and p2m.is_identity_word(o.op.first, o.op.second)
+    ]
+    swapped = _ranges(tops[which] * entries + mids)
+    return subtract([(start * entries, end * entries) for start, end in swapped], asked)
 
 
 def _saved(p2m: PhysToMachine | LinearP2M, at: int, view: SaveView) -> dict[str, Any]:

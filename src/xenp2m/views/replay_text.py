@@ -10,6 +10,7 @@ from xenp2m.model.phys_to_machine import PhysToMachine
 from xenp2m.model.pte import PAGE_IOMAP
 from xenp2m.model.shape import runs, shape, word_runs
 from xenp2m.model.tree import IDENTITY, MISSING
+from xenp2m.replay import unasked_identity
 from xenp2m.replay_input import OPERATIONS
 from xenp2m.views.text import Paint, plain, plural, rows, wrapped
 from xenp2m.views.tree_text import MOST_ROWS, map_lines, tree_lines
@@ -46,7 +47,7 @@ _END = 12
 
 def replay_lines(
     p2m: PhysToMachine | LinearP2M,
-    outcomes: Sequence[Outcome],
+    outcomes: list[Outcome],
     left: int,
     verified: bool,
     *,
@@ -72,6 +73,7 @@ def replay_lines(
     yield ""
     yield from _operations(outcomes, left, geometry, width, verbose, paint)
     yield from map_lines([r for r in runs(p2m) if r.start < _end(p2m)], width, paint, verbose=verbose)
+    yield from _unasked(p2m, outcomes, width, paint)
     yield ""
     for view in (outcome.view for outcome in outcomes if outcome.view is not None):
         yield from _saved(p2m, view, width, verbose, paint)
@@ -79,6 +81,21 @@ def replay_lines(
     yield from tree_lines(shape(p2m.tree), geometry, width, paint, verbose=verbose)
     yield ""
     yield from _costs(p2m, width, verbose, paint)
+
+
+def _unasked(
+    p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome], width: int, paint: Paint
+) -> Iterator[str]:
+    """Where identity reached further than anybody wanted."""
+    stretches = unasked_identity(p2m, outcomes)
+    if not stretches:
+        return
+    start, end = stretches[0]
+    said = f"identity that no operation asked for: {sum(e - s for s, e in stretches):,} frames, "
+    said += f"{start:#x} - {end:#x}"
+    if len(stretches) > 1:
+        said += f" and {plural(len(stretches) - 1, 'more stretch').replace('stretchs', 'stretches')}"
+    yield paint(wrapped(said, width), "warning")
 
 
 def _saved(
