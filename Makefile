@@ -16,7 +16,8 @@ install = $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs snapshots lock clean
+.PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs snapshots lock clean \
+	wheel zipapp package-check
 
 help: ## show these goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,15 @@ lock: ## pin the newest development versions in requirements/dev.txt (needs uv)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--output-file requirements/dev.txt pyproject.toml requirements/dev.in
+
+wheel: $(VENV)/.ready ## build the wheel and the source archive in dist
+	@$(BIN)/python -m build --no-isolation --outdir dist . | tail -n 1
+
+zipapp: $(VENV)/.ready ## build build/xenp2m.pyz: one file for hosts without pip, needs Python 3.11 and numpy there
+	@$(BIN)/python -m release.pyz
+
+package-check: $(VENV)/.ready ## build, install and try every package (ARGS=--debian: with Debian 12's Python, too)
+	@$(BIN)/python -m release.check $(ARGS)
 
 clean: ## remove .venv, caches and built files
 	@rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

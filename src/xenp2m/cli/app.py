@@ -14,6 +14,9 @@ from xenp2m.errors import XenP2MError
 
 __all__ = ["run"]
 
+_PACKAGES = {"numpy": "python3-numpy", "elftools": "python3-pyelftools"}
+"""What some verbs do without, and a zipapp may not find: the module, and where Debian has it."""
+
 
 class _Verbs(click.Group):
     """A group whose commands are ``xenp2m.cli.VERB.command``."""
@@ -61,6 +64,11 @@ def run(arguments: list[str]) -> int:
         return _gone()
     except SystemExit:
         return _gone()
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in _PACKAGES:
+            raise
+        return _complain(f"this verb: expected {name} (apt install {_PACKAGES[name]}), got none")
     return status if isinstance(status, int) else 0
 
 

@@ -1,0 +1,1 @@
+"""What leaves the tree: the zipapp, the check of every package, the Pythons and numpys it is tried with."""
