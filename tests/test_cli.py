@@ -376,3 +376,42 @@ def test_the_threads_premise_on_a_real_host(xenp2m):
     assert json.loads(out)["outcome"] == "crashes"
     assert json.loads(out)["verified"] is False
     assert (json.loads(out)["rules"], json.loads(out)["extra_memory"]) == ("seed", "contiguous")
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("numpy", "python3-numpy"), ("elftools", "python3-pyelftools")]
+)
+def test_a_missing_library_is_one_line(tmp_path, module, package):
+    core = tmp_path / "a.core"
+    core.write_bytes(lzma.decompress((Path(__file__).parent / "cores" / "tiny64-both.core.xz").read_bytes()))
+    code = f"import sys; sys.modules[{module!r}] = None; from xenp2m.cli import main; main(['show', {str(core)!r}])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert package in run.stderr
+
+
+def test_bash_completes_verbs_options_and_files(tmp_path):
+    command = tmp_path / "xenp2m"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m xenp2m "$@"\n')
+    command.chmod(0o755)
+    (tmp_path / "console.log").touch()
+    script = (
+        'eval "$(_XENP2M_COMPLETE=bash_source xenp2m)"; '
+        'complete -p xenp2m; function=$(complete -p xenp2m | sed "s/.*-F \\([^ ]*\\) .*/\\1/"); '
+        'for line in "xenp2m dom" "xenp2m plan --dom"; do '
+        "COMP_WORDS=($line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); "
+        '$function xenp2m; echo "$line: ${COMPREPLY[*]}"; done'
+    )
+    environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    run = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert "xenp2m dom: dom0-mem\n" in run.stdout
+    assert "xenp2m plan --dom: --dom0-mem" in run.stdout
+    assert not run.stderr
