@@ -146,3 +146,19 @@ def test_what_happens_around_the_p2m(xenp2m):  # noqa: F811
     assert "BUG: phys_to_machine_mapping_valid; 1 operation not done" in out
     assert "mfn_to_pfn(0x999)                           PFN 0x7\n" in out
     assert "tools read 8 entries: 6 hold a page, 0 look like a race, 1 are no MFN" in out
+
+
+@pytest.mark.parametrize("word", ["x:1", "get:0x5", "set:5=6", "identity:1-2"])
+def test_one_operation_that_does_not_exist_is_not_taken_for_a_file(xenp2m, word):  # noqa: F811
+    status, out, err = xenp2m("replay", word)
+    assert (status, out) == (2, "")
+    assert one_line(err)
+    assert "ri:START-END" in err
+    assert f"got '{word}'" in err
+
+
+def test_a_file_may_be_named_like_an_operation(xenp2m, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x:1").write_text('{"rules": "seed", "entries": 2, "nr_pages": 1, "ops": []}\n')
+    assert xenp2m("replay", "x:1")[0] == 0
+    assert "a file that can be read" in xenp2m("replay", "rows:2.jsonl")[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -22,6 +23,8 @@ from xenp2m.views.replay_text import replay_lines
 __all__ = ["command"]
 
 _OP = re.compile(r"(rt|g|s|__s|es|ri|bu|bd|fm|fu|m2p|pte|save)(?::(.+))?")
+_LIKE_OP = re.compile(r"\w{1,12}:(?:0x[0-9a-fA-F]*|\d*)(?:[-=].*)?")
+"""What somebody meant as an operation, though there is none of that name."""
 _FORMS = (
     "ri:START-END, es:PFN=WORD, rt, s:PFN=WORD, __s:PFN=WORD, g:PFN, bu:PFN=MFN, bd:PFN, fm:PFN=MFN, fu:PFN,"
     " m2p:MFN, pte:PFN or save, or a file of rows"
@@ -61,7 +64,7 @@ def command(what: tuple[str, ...], as_json: bool, verbose: bool, **said: Any) ->
     """
     if all(_OP.fullmatch(word) for word in what):
         rows = [_Row("", _row(what, said))]
-    elif len(what) == 1:
+    elif len(what) == 1 and (not _LIKE_OP.fullmatch(what[0]) or Path(what[0]).exists()):
         rows = _rows(read_text(what[0]), what[0])
     else:
         bad = next(word for word in what if not _OP.fullmatch(word))
