@@ -129,6 +129,23 @@ def test_another_file_is_refused_and_not_touched(tmp_path, text):
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize(
+    "row", [["a"], ["a", "6.1", *[""] * 20], ["a", "6.1", "", "", "many"], {}, "row", None]
+)
+def test_rows_that_are_none_are_refused(tmp_path, row):
+    path = tmp_path / "sweep.jsonl"
+    ledger = Ledger(str(path), GRID, 5)
+    ledger.add(0, GRID.chunk(0, 5))
+    ledger.close()
+    assert len(Ledger(str(path), GRID, 5).done[0]) == 5
+    head, first = path.read_text().splitlines()
+    told = json.loads(first)
+    told["rows"][2] = row
+    path.write_text(f"{head}\n{json.dumps(told)}\n")
+    with pytest.raises(InputError, match="--resume"):
+        Ledger(str(path), GRID, 5)
+
+
 def test_finished_work_of_another_grid_is_refused(tmp_path):
     path = str(tmp_path / "sweep.jsonl")
     Ledger(path, GRID, 5).close()

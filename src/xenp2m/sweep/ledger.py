@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger"]
 
+_FIELDS = [type(field) for field in Row("", "")]
 _EXPECTED = "the file of an earlier sweep over the same hosts and grid, or a new name"
 
 
@@ -65,7 +66,7 @@ class Ledger:
         for line in whole[1:]:
             told = self._object(line)
             number, rows = told.get("chunk"), told.get("rows")
-            if not isinstance(number, int) or not isinstance(rows, list):
+            if type(number) is not int or not isinstance(rows, list) or not all(map(_is_row, rows)):
                 raise InputError(f"--resume {self._path}", _EXPECTED, shorten(line))
             self.done[number] = [Row(*row) for row in rows]
         return sum(len(line) + 1 for line in whole)
@@ -73,7 +74,7 @@ class Ledger:
     def _object(self, line: bytes) -> dict[str, Any]:
         try:
             told = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             told = None
         if not isinstance(told, dict):
             raise InputError(f"--resume {self._path}", _EXPECTED, shorten(line))
@@ -101,3 +102,8 @@ class Ledger:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _is_row(given: object) -> bool:
+    """Whether a value out of JSON has the fields of a `Row`."""
+    return isinstance(given, list) and [type(field) for field in given] == _FIELDS
