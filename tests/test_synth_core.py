@@ -57,11 +57,15 @@ def test_identity_behind_the_end_tells_the_shared_pages_apart(tmp_path, geometry
     assert source.inferred == (source.leaves.why,)
 
 
-def test_a_missing_leaf_alone_stays_unknown(tmp_path):
+@GEOMETRIES
+def test_a_shared_missing_leaf_is_told_by_what_lies_behind_the_list(tmp_path, geometry):
     runs = [Run(0, 2048, Kind.MFN, 9, 1), Run(2048, 8192, Kind.MISSING)]
-    _, source = made(tmp_path / "a", runs, tree=False)
+    _, source = made(tmp_path / "a", runs, geometry, tree=False)
+    assert source.p2m.extents() == runs
+    assert source.leaves.missing is not None
+    # In a tree alone nothing tells.
+    _, source = made(tmp_path / "b", runs, geometry, linear=False)
     assert source.p2m.extents()[-1] == Run(2048, 8192, Kind.UNKNOWN)
-    assert source.leaves.identity is source.leaves.missing is None
 
 
 @pytest.mark.parametrize("elf", [64, 32])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xenp2m.extents import Run
-from xenp2m.frames import UNKNOWN_WORD, Kind
+from xenp2m.frames import GEOMETRY_32, UNKNOWN_WORD, Kind
 from xenp2m.runtable import KINDS, RunTable
 
 if TYPE_CHECKING:
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MISSING_WORD", "count_words", "find_word", "joined_tables", "kinds_of", "runs_of", "table_of"]
+__all__ = [
+    "MISSING_WORD",
+    "count_words",
+    "find_word",
+    "joined_plain",
+    "joined_tables",
+    "kinds_of",
+    "runs_of",
+    "table_of",
+    "widened",
+]
 
 MISSING_WORD = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """``INVALID_P2M_ENTRY`` as it stands in an array."""
@@ -48,6 +58,13 @@ def kinds_of(words: NDArray[np.uint64], first: int = 0) -> NDArray[np.int8]:
     kind[words == _UNKNOWN] = _UNKNOWN_CODE
     kind[words == MISSING_WORD] = _MISSING
     return kind
+
+
+def widened(narrow: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Entries of a 32-bit guest with the flags moved from bits 30 and 31 to bits 62 and 63. O(n)."""
+    wide = (narrow & np.uint64(0x3FFF_FFFF)) | ((narrow >> np.uint64(30)) << np.uint64(62))
+    wide[(narrow == np.uint64(GEOMETRY_32.invalid)) | (narrow == MISSING_WORD)] = MISSING_WORD
+    return wide
 
 
 def count_words(words: NDArray[np.uint64]) -> Counter[Kind]:
@@ -92,6 +109,18 @@ def joined_tables(tables: Sequence[RunTable]) -> RunTable:
         np.concatenate([rows.kind for rows in tables]),
         np.concatenate([rows.mfn for rows in tables]),
         np.concatenate([rows.step for rows in tables]),
+    )
+
+
+def joined_plain(table: RunTable) -> RunTable:
+    """Neighbours of one kind without numbers (identity, missing, unknown) as one row. O(rows)."""
+    if not table.start.size:
+        return table
+    same = (table.kind[1:] == table.kind[:-1]) & (table.step[1:] == 0)
+    first = np.append(True, ~same)
+    last = np.append(~same, True)
+    return RunTable(
+        table.start[first], table.end[last], table.kind[first], table.mfn[first], table.step[first]
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from xenp2m.e820 import RAM
 from xenp2m.extents import intersect
 from xenp2m.frames import GEOMETRIES, UNKNOWN_WORD, Geometry, Kind, counted, pfn_down, pfn_up
-from xenp2m.sources.rawlist import ListPages, raw_list
 from xenp2m.sources.stream.events import Fault
+from xenp2m.sources.stream.leaves import listed_leaves
 from xenp2m.sources.stream.wire import CARRIES, PageType
 
 if TYPE_CHECKING:
@@ -128,16 +128,7 @@ def _special_page(facts: MapFacts, pfn: int, name: str) -> Found:
 
 
 def _map(facts: MapFacts, memory: Memory, e820: Sequence[Entry]) -> Found:
-    leaves = facts.frames.pages
-    before = facts.frames.start // facts.geometry.entries
-    frames = np.append(np.full(before, (1 << 64) - 1, np.uint64), leaves)
-    present = np.append(facts.index.places, -1)[facts.index.find(frames)] >= 0
-    found = raw_list(
-        ListPages(frames, present, "pfn", facts.frames.end + 1, facts.geometry, facts.linear),
-        memory.page,
-        "the stream",
-        salvage=True,
-    )
+    found = listed_leaves(facts.frames, facts.index, memory.pages, facts.geometry, "the stream", facts.linear)
     unknown = found.p2m.count()[Kind.UNKNOWN]
     if found.inferred and found.leaves.identity is None:
         yield Fault("stream-list-shared", "P2M list", facts.offset, "pages that tell", found.inferred[0]), ()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xenp2m.errors import InputError
+from xenp2m.frames import PAGE_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +115,18 @@ class Binary:
             if not got:
                 self._short(offset + done, target.size - done, what)
             done += got
+
+    def pages(self, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """A row of 4096 bytes for each offset, zeros for those below 0; neighbours are one read."""
+        rows = np.zeros((offsets.size, PAGE_SIZE), np.uint8)
+        wanted = np.flatnonzero(offsets >= 0)
+        far = (np.diff(wanted) != 1) | (np.diff(offsets[wanted]) != PAGE_SIZE)
+        edges = np.concatenate(([0], np.flatnonzero(far) + 1, [wanted.size])).tolist()
+        for low, high in pairwise(edges):
+            if high > low:
+                first = int(wanted[low])
+                self.into(int(offsets[first]), rows[first : first + high - low].reshape(-1), "pages")
+        return rows
 
     def sha256(self) -> str:
         """Hash of the whole file in hex. O(size)."""

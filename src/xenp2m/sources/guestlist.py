@@ -3,7 +3,7 @@
 A guest publishes its list in two ways, and Linux in both at once: the linear list (page tables at
 ``p2m_cr3``, address ``p2m_vaddr``; Linux 3.19 and later) and the tree of frame lists
 (``pfn_to_mfn_frame_list_list``). The linear one is preferred: it alone names the shared identity page
-(`xenp2m.sources.leafmap`).
+(`xenp2m.sources.leafroles`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ import numpy as np
 
 from xenp2m.errors import InputError
 from xenp2m.sources.layout import cr3_to_frame
-from xenp2m.sources.leafmap import Views, leaf_map, roles_of
+from xenp2m.sources.leafmap import leaf_map
+from xenp2m.sources.leafroles import Views
 from xenp2m.sources.pagetable import ABSENT, Frames, frames_of_range, levels_of
-from xenp2m.sources.source import Guest, Leaves
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from xenp2m.p2m import P2M
     from xenp2m.sources.pagetable import Fetch
+    from xenp2m.sources.source import Guest, Leaves
+
+    Has = Callable[[NDArray[np.uint64]], NDArray[np.bool_]]
 
 __all__ = ["LINEAR", "TREE", "GuestList", "recover_list"]
 
@@ -52,7 +57,7 @@ class GuestList:
     inferred: tuple[str, ...] = ()
 
 
-def recover_list(guest: Guest, fetch: Fetch, pages: int, where: str) -> GuestList:
+def recover_list(guest: Guest, fetch: Fetch, pages: int, where: str, has: Has | None = None) -> GuestList:
     """Walk the list of `guest` and read it.
 
     Time and memory follow the leaf pages that exist; a leaf that many entries name is read once.
@@ -63,6 +68,8 @@ def recover_list(guest: Guest, fetch: Fetch, pages: int, where: str) -> GuestLis
         pages: pages that the guest has; a list for more than 512 GiB is refused unless it has at
             most 64 times as many entries.
         where: the shared info, for messages.
+        has: which frames `fetch` can read, where that is known beforehand: a list of pages that are
+            not there then takes no memory.
 
     Raises:
         InputError: ``max_pfn`` or the list is of no sense.
@@ -86,32 +93,20 @@ def recover_list(guest: Guest, fetch: Fetch, pages: int, where: str) -> GuestLis
         views = Views(tree, False, empty_mid=empty_mid)
     else:
         return GuestList(guest, lost=tuple(lost) or ("the guest has not published its list",))
+    if has is not None:
+        views = replace(views, present=has(views.frames))
     return _read(replace(guest, form=LINEAR if views.linear else TREE), views, fetch, where, lost)
 
 
 def _read(guest: Guest, views: Views, fetch: Fetch, where: str, lost: list[str]) -> GuestList:
-    roles = roles_of(views, fetch)
-    entries = guest.max_pfn or 0
-    found = leaf_map(views, roles, fetch, entries, guest.geometry, where)
-    lost = [*lost, *_told(found.uncarried, views.frames, guest.geometry.entries)]
+    found = leaf_map(views, fetch, guest.max_pfn or 0, guest.geometry, where)
+    lost = [*lost, *found.lost]
     unmapped = int((views.frames == ABSENT).sum())
-    inferred = [roles.why] if roles.identity or roles.missing or roles.unknown else []
     if unmapped:
         lost.append(f"{unmapped:,} leaf pages of the list have no frame: their entries are unknown")
     if (guest.generation or 0) & 1:
         lost.append(f"p2m_generation is odd ({guest.generation}): the guest was changing its list")
-    leaves = Leaves(views.frames, "mfn", roles.identity, roles.missing, roles.why)
-    return GuestList(guest, found.p2m, leaves, tuple(lost), tuple(inferred))
-
-
-def _told(uncarried: NDArray[np.int64], frames: NDArray[np.uint64], per: int) -> list[str]:
-    if not uncarried.size:
-        return []
-    first = int(uncarried[0])
-    return [
-        f"{uncarried.size:,} leaf pages of the list are not in the input, the first at MFN "
-        f"{int(frames[first]):#x} for PFN {first * per:#x} on: their entries are unknown"
-    ]
+    return GuestList(guest, found.p2m, found.leaves, tuple(lost), found.inferred)
 
 
 def _linear(guest: Guest, fetch: Fetch, count: int, lost: list[str]) -> Frames | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xenp2m.errors import InputError, shorten
-from xenp2m.frames import GEOMETRIES, Kind
+from xenp2m.frames import GEOMETRIES, PAGE_SIZE, Kind
 from xenp2m.sources.guestlist import recover_list
 from xenp2m.sources.layout import SHARED_INFO, cr3_to_frame
 from xenp2m.sources.source import Guest, Origin, Source
@@ -49,6 +49,14 @@ class LiveMemory:
             return None
         pages, there = self._fetch(np.array([mfn], np.uint64))
         return pages[0].tobytes() if there[0] else None
+
+    def pages(self, pfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Many pages by PFN, a row of 4096 bytes each, and which of them there are."""
+        words = self._p2m.translate(pfns)
+        own = words < np.uint64(1 << 62)
+        rows, there = np.zeros((pfns.size, PAGE_SIZE), np.uint8), np.zeros(pfns.size, np.bool_)
+        rows[own], there[own] = self._fetch(words[own])
+        return rows, there
 
     def pfns(self) -> NDArray[np.uint64]:
         """Every PFN with a frame of the domain's own, ascending."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xenp2m.entries import widened
 from xenp2m.errors import InputError
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, UNKNOWN_WORD, Geometry, Kind
 from xenp2m.p2m import P2M
 from xenp2m.sources.feed import FileFeed, open_feed
 from xenp2m.sources.hexcolumns import hex_columns
-from xenp2m.sources.rawlist import widened
 from xenp2m.sources.source import Guest, Origin, Source
 from xenp2m.sources.stream.wire import PageType
 from xenp2m.sources.textfeed import line_pieces
@@ -142,7 +142,9 @@ class _Listing:
         return self._p2m(origin, keys, values, count, lost)
 
     def _lost(self, keys: NDArray[np.uint64], count: int) -> tuple[str, ...]:
-        told = int(np.unique(keys).size)
+        seen = np.zeros(count, np.bool_)
+        seen[keys.view(np.int64)] = True
+        told = int(np.count_nonzero(seen))
         whole = self._size if self._size is not None else count
         if told < whole:
             return (f"{whole - told:,} of {whole:,} lines are absent",)

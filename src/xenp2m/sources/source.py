@@ -108,6 +108,9 @@ class Memory(Protocol):
     def page(self, pfn: int) -> bytes | None:
         """The 4096 bytes of `pfn`, or None where the input has none. Never silent zeros."""
 
+    def pages(self, pfns: NDArray[np.uint64], /) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Many pages: a row of 4096 bytes for each PFN, and which of them there are."""
+
     def pfns(self) -> NDArray[np.uint64]:
         """Every PFN with a page, ascending."""
 

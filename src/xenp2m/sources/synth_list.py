@@ -160,6 +160,9 @@ class _Layer:
         word = self._p2m.geometry.word
         if (self._codes == _IDENTITY).any():
             frames = np.concatenate((frames, frames[self._codes == _IDENTITY][:1]))
+        elif (self._codes == _MISSING).any():
+            behind = self._mfn(self._page(b"\xff" * 4096))
+            frames = np.concatenate((frames, np.array([behind], np.uint64)))
         slot = _VADDR[word] >> 12 & ((1 << 36 if word == 8 else 1 << 20) - 1)
         if word == 4 and slot + frames.size > 1 << 20:
             raise ValueError("the list does not fit into the address space of a 32-bit guest")

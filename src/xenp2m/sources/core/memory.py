@@ -53,15 +53,15 @@ class CoreMemory:
         """Many pages by PFN: a row of 4096 bytes each, zeros where there is none, and which there are."""
         places = self.table.places(pfns)
         there = (places >= 0) & (places < self._pages)
-        rows = np.zeros((pfns.size, PAGE_SIZE), np.uint8)
-        wanted = np.flatnonzero(there)
-        breaks = np.flatnonzero((np.diff(wanted) != 1) | (np.diff(places[wanted]) != 1)) + 1
-        for part in np.split(wanted, breaks):
-            if part.size:
-                offset = self._offset + int(places[part[0]]) * PAGE_SIZE
-                target = rows[int(part[0]) : int(part[-1]) + 1].reshape(-1)
-                self._file.into(offset, target, f"{part.size} pages")
-        return rows, there
+        offsets = np.full(pfns.size, -1, np.int64)
+        if there.any():
+            offsets[there] = self._offset + places[there] * PAGE_SIZE
+        return self._file.pages(offsets), there
+
+    def has(self, mfns: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which machine frames the core has a page of."""
+        places = self.table.places(mfns if self.translated else self.table.pfns_of(mfns).view(np.uint64))
+        return (places >= 0) & (places < self._pages)
 
     def frames(self, mfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Many pages by MFN (by PFN of a translated guest), as `pages` has them."""

@@ -102,7 +102,7 @@ def _load(
         table = RunTable.of([Run(0, min(guest.max_pfn, 1 << 52), Kind.UNKNOWN)])
     listed = P2M(table, geometry=guest.geometry, beyond=Kind.UNKNOWN)
     try:
-        found = recover_list(guest, memory.frames, notes.nr_pages, where)
+        found = recover_list(guest, memory.frames, notes.nr_pages, where, memory.has)
     except InputError as error:
         if not salvage:
             raise

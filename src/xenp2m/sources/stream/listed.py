@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xenp2m.entries import joined_plain
 from xenp2m.frames import Kind
 from xenp2m.p2m import P2M
 from xenp2m.runtable import KINDS, RunTable
-from xenp2m.sources.rawlist import join_plain
 from xenp2m.sources.stream.wire import CARRIES, PageType
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def listed_map(index: PageIndex, p2m: P2M) -> P2M:
         kind[framed], step[framed] = _MFN, table.step[row[framed]]
         mfn[framed] = (table.mfn[row] + (first - table.start[row]) * table.step[row])[framed]
     rows = RunTable(first, np.append(first[1:], top), kind, mfn, step)
-    return P2M(join_plain(rows), geometry=p2m.geometry, beyond=Kind.UNKNOWN)
+    return P2M(joined_plain(rows), geometry=p2m.geometry, beyond=Kind.UNKNOWN)
 
 
 def _stretches(index: PageIndex) -> tuple[NDArray[np.int64], NDArray[np.int8], int]:

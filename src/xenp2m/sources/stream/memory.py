@@ -40,6 +40,14 @@ class FileMemory:
             return None
         return self._binary.read(int(self._places[slot]), PAGE_SIZE, f"the page of PFN {pfn:#x}")
 
+    def pages(self, pfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Many pages: a row of 4096 bytes each, zeros where there is none, and which there are."""
+        offsets = np.full(pfns.size, -1, np.int64)
+        if self._pfns.size:
+            slots = np.minimum(np.searchsorted(self._pfns, pfns), self._pfns.size - 1)
+            offsets = np.where(self._pfns[slots] == pfns, self._places[slots], -1)
+        return self._binary.pages(offsets), offsets >= 0
+
     def pfns(self) -> NDArray[np.uint64]:
         """Every PFN with a page, ascending."""
         return self._pfns
@@ -55,6 +63,13 @@ class KeptMemory:
     def page(self, pfn: int) -> bytes | None:
         """The 4096 bytes of `pfn`, None where they were not kept."""
         return self._pages.get(pfn)
+
+    def pages(self, pfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Many pages: a row of 4096 bytes each, zeros where there is none, and which there are."""
+        found = [self._pages.get(pfn) for pfn in pfns.tolist()]
+        data = b"".join(page or bytes(PAGE_SIZE) for page in found)
+        there = np.array([page is not None for page in found], np.bool_)
+        return np.frombuffer(data, np.uint8).reshape(-1, PAGE_SIZE), there
 
     def pfns(self) -> NDArray[np.uint64]:
         """Every PFN with a page that was kept, ascending."""

@@ -8,15 +8,15 @@ import numpy as np
 
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.extents import Run
-from xenp2m.frames import GEOMETRIES, GEOMETRY_64, Kind
+from xenp2m.frames import GEOMETRIES, Kind
 from xenp2m.p2m import P2M
 from xenp2m.sources.feed import FileFeed, open_feed
-from xenp2m.sources.rawlist import ListPages, RawList, raw_list
 from xenp2m.sources.source import Guest, Origin, Source
 from xenp2m.sources.stream.contents import cr3_of, frame_list, is_linear, pv_info, shared_info
 from xenp2m.sources.stream.events import Event, Fault, Header, Pages, Record
 from xenp2m.sources.stream.faults import finding_of
 from xenp2m.sources.stream.index import PageIndex
+from xenp2m.sources.stream.leaves import listed_leaves
 from xenp2m.sources.stream.legacy import legacy_kind
 from xenp2m.sources.stream.listed import listed_map
 from xenp2m.sources.stream.memory import FileMemory, KeptMemory
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from xenp2m.findings import Finding
     from xenp2m.sources.feed import Feed
-    from xenp2m.sources.rawlist import Fetch
+    from xenp2m.sources.leafmap import LeafMap
+    from xenp2m.sources.pagetable import Fetch
     from xenp2m.sources.stream.contents import FrameList, SharedInfo
 
     Progress = Callable[[int, int | None], None]
@@ -195,7 +196,7 @@ class _Gather:
             with_page = set((index.pfns[index.places >= 0]).tolist())
             memory = KeptMemory({pfn: page for pfn, page in self._kept.items() if pfn in with_page})
         guest = self._guest()
-        found = self._map(memory.page, guest)
+        found = self._map(memory.pages, guest)
         top = int(index.pfns[-1]) + 1 if index.pfns.size else 0
         unknown = [Run(0, top, Kind.UNKNOWN)] if top else []
         p2m = found.p2m if found else P2M(unknown, geometry=guest.geometry, beyond=Kind.UNKNOWN)
@@ -211,7 +212,7 @@ class _Gather:
             findings=tuple(self._findings),
         )
 
-    def _map(self, fetch: Fetch, guest: Guest) -> RawList | None:
+    def _map(self, fetch: Fetch, guest: Guest) -> LeafMap | None:
         """The raw list, None where the stream has none."""
         if guest.translated:
             return None
@@ -223,14 +224,11 @@ class _Gather:
                 raise error
             self._lost.append("the P2M: no record X86_PV_P2M_FRAMES")
             return None
-        frames = self._list
-        before = frames.start // guest.geometry.entries
-        leaves = np.concatenate([np.full(before, GEOMETRY_64.invalid, np.uint64), frames.pages])
-        slots = self._index.find(leaves)
-        places = np.append(self._index.places, -1)
         linear = {"linear list": True, "frame list tree": False}.get(guest.form)
-        pages = ListPages(leaves, places[slots] >= 0, "pfn", frames.end + 1, guest.geometry, linear)
-        return raw_list(pages, fetch, self._feed.name, salvage=self._salvage)
+        found = listed_leaves(self._list, self._index, fetch, guest.geometry, self._feed.name, linear)
+        if found.lost and not self._salvage:
+            raise InputError(self._feed.name, "every page of the P2M list", found.lost[0])
+        return found
 
     def _guest(self) -> Guest:
         xen = self._facts["xen"]
