@@ -17,6 +17,7 @@ from xenp2m import P2M, Kind, Run
 from xenp2m.cli import main
 from xenp2m.extents import coalesce
 from xenp2m.plan import make_plan
+from xenp2m.runtable import RunTable
 from xenp2m.sources import detect
 from xenp2m.sources.source import Guest, Origin, Source
 from xenp2m.views.page.content import report_of_plan, report_of_source
@@ -169,7 +170,7 @@ def shattered(draw):
 @settings(max_examples=60)
 @given(shattered(), st.integers(6, 25))
 def test_thin_rows_still_cover_the_map(runs, bound):
-    thin = _thinned(runs, bound)
+    thin = _thinned(RunTable.of(runs), bound)
     assert len(thin.rows) <= bound
     assert thin.rows[0].start == 0
     assert thin.rows[-1].end == runs[-1].end
@@ -193,7 +194,7 @@ def test_thin_rows_still_cover_the_map(runs, bound):
 def test_rare_kinds_keep_a_row_of_their_own():
     runs = [Run(i * 4, i * 4 + 4, Kind.MFN, i * 64, 1) for i in range(1000)]
     runs[500] = Run(2000, 2004, Kind.FOREIGN, 5, 1)
-    assert [row.start for row in _thinned(runs, 20).rows if row.look == "foreign"] == [2000]
+    assert [row.start for row in _thinned(RunTable.of(runs), 20).rows if row.look == "foreign"] == [2000]
 
 
 def test_a_map_that_fits_is_not_thinned():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from xenp2m.runtable import KINDS
-from xenp2m.views.palette import Part, parts
+from xenp2m.runtable import KINDS, RunTable
+from xenp2m.views.bins import MOST, binned, few_parts
+from xenp2m.views.palette import Part
 from xenp2m.views.strip import cell_count, cells, legend, painted, scale
 from xenp2m.views.text import Paint, plain, size, wrapped
 
@@ -19,22 +20,32 @@ if TYPE_CHECKING:
 __all__ = ["changed_parts", "compared_end", "pair_lines"]
 
 
-def changed_parts(diff: MapDiff) -> tuple[list[Part], list[Part]]:
-    """The stretches that differ, as each of the two maps has them."""
+def changed_parts(diff: MapDiff, end: int) -> tuple[list[Part], list[Part]]:
+    """The stretches that differ, as each of the two maps has them; binned where they are very many.
+
+    Args:
+        diff: of two maps.
+        end: one past the last PFN of the view.
+    """
     rows = diff.rows
+    if rows.start.size > MOST:
+        left = RunTable(rows.start, rows.end, rows.left, rows.left_mfn, rows.left_step)
+        right = left._replace(kind=rows.right, mfn=rows.right_mfn, step=rows.right_step)
+        return binned(left, end, MOST), binned(right, end, MOST)
     spans = list(zip(rows.start.tolist(), rows.end.tolist(), strict=True))
-    left, right = (
+    before, after = (
         [Part(*span, KINDS[kind].value) for span, kind in zip(spans, column.tolist(), strict=True)]
         for column in (rows.left, rows.right)
     )
-    return left, right
+    return before, after
 
 
 def compared_end(maps: tuple[P2M, P2M], diff: MapDiff) -> int:
     """Where strips of the two end: behind the last memory or difference, rounded up."""
     ends = [int(diff.rows.end[-1]) if diff.rows.end.size else 1]
     for p2m in maps:
-        ends += [run.end for run in p2m.extents() if run.step]
+        table = p2m.table()
+        ends += table.end[table.step != 0][-1:].tolist()
     end = max(ends)
     unit = 1 << max(0, end.bit_length() - 3)
     return -(-end // unit) * unit
@@ -68,8 +79,8 @@ def pair_lines(
     number = cell_count(width - margin)
     lines, marked = [" " * (margin + 1) + scale(end, number)], [""]
     present: set[str] = set()
-    for label, p2m, changed in zip(labels, maps, changed_parts(diff), strict=True):
-        ground = cells(parts(p2m.extents()), end, number)
+    for label, p2m, changed in zip(labels, maps, changed_parts(diff, end), strict=True):
+        ground = cells(few_parts(p2m, end), end, number)
         marked = cells(changed, end, number)
         present |= {look for look in (*ground, *marked) if look}
         lines.append(f" {label.ljust(margin)}" + _line(ground, marked, unicode=unicode, paint=paint))

@@ -115,7 +115,8 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
             ("released", plural(layout.released, "frame")),
             ("the map itself", f"{plural(layout.map_pages, 'page')}, {size(layout.map_pages)}"),
         ]
-        facts += _kinds(parts(layout.runs, layout.extra or ()))
+        shown = parts(layout.runs, layout.extra or ())
+        facts += _kinds((part.look, part.end - part.start) for part in shown)
     return facts
 
 
@@ -136,7 +137,7 @@ def report_of_source(source: Source, findings: Sequence[Finding], words: str = "
         facts.append(("Xen", guest.xen))
     if guest.vcpus is not None:
         facts.append(("vCPUs", str(guest.vcpus)))
-    facts += _kinds(parts(p2m.extents()))
+    facts += _kinds((kind.value, pages) for kind, pages in p2m.count().items())
     worst = max((finding.severity for finding in findings), default=0)
     remarks = [("inferred", line) for line in source.inferred] + [("lost", line) for line in source.lost]
     return Report(
@@ -147,7 +148,7 @@ def report_of_source(source: Source, findings: Sequence[Finding], words: str = "
         findings=findings,
         remarks=remarks,
         rows=rows_of_map(p2m),
-        shown=memory_end(p2m.extents()),
+        shown=memory_end(p2m),
         beyond=p2m.beyond.value,
         lanes=[],
         origins=[source.origin],
@@ -155,11 +156,11 @@ def report_of_source(source: Source, findings: Sequence[Finding], words: str = "
     )
 
 
-def _kinds(shown: Iterable[tuple[int, int, str]]) -> list[tuple[str, str]]:
+def _kinds(shown: Iterable[tuple[str, int]]) -> list[tuple[str, str]]:
     """Frames by look; identity is left out, as most of it is address space without anything."""
     pages = dict.fromkeys(LOOKS, 0)
-    for start, end, look in shown:
-        pages[look] += end - start
+    for look, number in shown:
+        pages[look] += number
     left_out = (Kind.IDENTITY.value, Kind.MISSING.value)
     counted = ((LOOKS[name].text, n) for name, n in pages.items() if n and name not in left_out)
     return [(text, f"{size(n)} ({plural(n, 'frame')})") for text, n in counted]

@@ -91,7 +91,7 @@ def rows_of_plan(plan: Plan, bound: int = BOUND) -> Rows | None:
         return None
     runs = plan.p2m.extents()
     if len(runs) > bound:
-        return _thinned(runs, bound)
+        return _thinned(plan.p2m.table(), bound)
     cuts = sorted({edge for part in plan.stretches for edge in (part.start, part.end)})
     whys = {part.start: part.why for part in plan.stretches}
     edges = sorted({*cuts, *(run.start for run in runs), *(run.end for run in runs)})
@@ -115,15 +115,14 @@ def _exact(run: Run, extra: Sequence[tuple[int, int]] = ()) -> list[Row]:
 
 def rows_of_map(p2m: P2M, bound: int = BOUND) -> Rows:
     """Rows of any map."""
+    if p2m.table().start.size > bound:
+        return _thinned(p2m.table(), bound)
     runs = p2m.extents()
-    if len(runs) > bound:
-        return _thinned(runs, bound)
     return Rows([row for run in runs for row in _exact(run)], len(runs))
 
 
-def _thinned(runs: Sequence[Run], bound: int) -> Rows:
+def _thinned(table: RunTable, bound: int) -> Rows:
     """At most `bound` rows: the longest extents and the rare kinds as they are, the rest between them."""
-    table = RunTable.of(runs)
     pages = table.pages
     rank = pages + np.isin(table.kind, _RARE) * (np.int64(1) << 60)
     alone = np.zeros(pages.size, bool)
@@ -131,12 +130,18 @@ def _thinned(runs: Sequence[Run], bound: int) -> Rows:
     heads = np.flatnonzero(alone | np.append(True, alone[:-1]))
     tails = np.append(heads[1:], pages.size)
     rows = [
-        _exact(runs[head])[0] if tail - head == 1 else _together(table, pages, head, tail)
+        _alone(table, head) if tail - head == 1 else _together(table, pages, head, tail)
         for head, tail in zip(heads.tolist(), tails.tolist(), strict=True)
     ]
     merged = sum(row.extents for row in rows if row.extents > 1)
     hidden = pages[~alone]
-    return Rows(rows, len(runs), merged, int(hidden.max()) + 1 if hidden.size else 1)
+    return Rows(rows, int(pages.size), merged, int(hidden.max()) + 1 if hidden.size else 1)
+
+
+def _alone(table: RunTable, index: int) -> Row:
+    """The row of one extent."""
+    start, end, kind, mfn, step = (int(column[index]) for column in table)
+    return Row(start, end, KINDS[kind].value, mfn if step else None, step)
 
 
 def _together(table: RunTable, pages: NDArray[np.int64], head: int, tail: int) -> Row:

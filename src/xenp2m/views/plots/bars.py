@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.e820 import type_name
 from xenp2m.frames import PAGE_SIZE
-from xenp2m.views.palette import LOOKS, Part
+from xenp2m.views.palette import LOOKS
 from xenp2m.views.plots.canvas import address_axis
-from xenp2m.views.strip import cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from xenp2m.e820 import Entry
+    from xenp2m.views.palette import Part
 
 __all__ = ["Bar", "draw_bars", "entries_bar", "map_bar"]
 
-_CELLS = 2048
 _TYPES = {
     1: ("#9ecae1", ""),
     2: ("#bdbdbd", "--"),
@@ -53,22 +51,10 @@ def entries_bar(label: str, entries: Iterable[Entry]) -> Bar:
     return Bar(label, boxes)
 
 
-def map_bar(label: str, shown: Sequence[Part], end: int) -> Bar:
-    """A map as a bar over PFNs ``[0, end)``; binned where it has more parts than a picture has dots."""
-    if len(shown) > _CELLS:
-        shown = _binned(shown, end)
+def map_bar(label: str, shown: Sequence[Part]) -> Bar:
+    """Parts of a map as a bar; of large maps `bins.few_parts`, no more than a picture has dots."""
     looks = ((part, LOOKS[part.look]) for part in shown)
     return Bar(label, [(p.start, p.end, look.text, look.light, look.hatch) for p, look in looks])
-
-
-def _binned(shown: Sequence[Part], end: int) -> list[Part]:
-    found, position = [], 0
-    for look, group in groupby(cells(shown, end, _CELLS)):
-        stop = position + len(list(group))
-        if look:
-            found.append(Part(position * end // _CELLS, stop * end // _CELLS, look))
-        position = stop
-    return found
 
 
 def draw_bars(axes: Axes, bars: Sequence[Bar], end: int, title: str) -> None:

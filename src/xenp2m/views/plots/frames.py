@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xenp2m.frames import Kind
+from xenp2m.runtable import KINDS, RunTable
 from xenp2m.views.palette import LOOKS
 from xenp2m.views.plots.canvas import address_axis
 
@@ -25,27 +26,31 @@ _COLUMNS, _ROWS = 160, 100
 _NUMBERED = (Kind.MFN, Kind.FOREIGN)
 
 
-def draw_frames(axes: Axes, runs: Sequence[Run], end: int) -> None:
+def draw_frames(axes: Axes, runs: Sequence[Run] | RunTable, end: int) -> None:
     """Draw PFN (right) against MFN (up) for PFNs ``[0, end)``.
 
     Up to 2,000 runs are drawn as the lines they are. More are counted into a grid first, and its
     occupied cells are drawn: cost and size do not grow with the map. O(runs).
     """
-    shown = [run.cut(0, end) for run in runs if run.start < end and run.kind in _NUMBERED]
-    base, top = _span(shown, end)
-    identity = [run.cut(0, end) for run in runs if run.kind is Kind.IDENTITY and run.start < end]
-    if len(shown) + len(identity) <= _LINES:
-        _lines(axes, [((r.start, r.start), (r.end, r.end)) for r in identity], Kind.IDENTITY)
-    elif identity:
+    table = (runs if isinstance(runs, RunTable) else RunTable.of(runs)).up_to(end, Kind.MISSING)
+    number = sum(int((table.kind == KINDS.index(kind)).sum()) for kind in _NUMBERED)
+    base, top = _span(table, end)
+    identity = table.only(Kind.IDENTITY)
+    if number + identity.start.size <= _LINES:
+        spans = zip(identity.start.tolist(), identity.end.tolist(), strict=True)
+        _lines(axes, [((low, low), (high, high)) for low, high in spans], Kind.IDENTITY)
+    elif identity.start.size:
         axes.plot([0, end], [0, end], color=LOOKS["identity"].light, linewidth=0.8, linestyle=":")
-    binned = len(shown) > _LINES
+    binned = number > _LINES
     for kind in _NUMBERED:
-        of_kind = [run for run in shown if run.kind is kind]
-        if binned and of_kind:
+        of_kind = table.only(kind)
+        if binned and of_kind.start.size:
             _cells(axes, occupied(of_kind, end, (base, top), _COLUMNS, _ROWS), end, (base, top), kind)
         else:
-            _lines(axes, [((r.start, r.mfn), (r.end, r.mfn + r.pages * r.step)) for r in of_kind], kind)
-    detail = f" ({len(shown):,} runs, binned {_COLUMNS} × {_ROWS})" if binned else ""
+            columns = of_kind.start, of_kind.end, of_kind.mfn, of_kind.mfn + of_kind.pages * of_kind.step
+            rows = zip(*(column.tolist() for column in columns), strict=True)
+            _lines(axes, [((start, low), (stop, high)) for start, stop, low, high in rows], kind)
+    detail = f" ({number:,} runs, binned {_COLUMNS} × {_ROWS})" if binned else ""
     axes.set_title(f"PFN against MFN{detail}")
     address_axis(axes, end, "x", "PFN, as an address of the guest")
     address_axis(axes, top, "y", "MFN, as an address of the machine", base)
@@ -55,10 +60,12 @@ def draw_frames(axes: Axes, runs: Sequence[Run], end: int) -> None:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8)
 
 
-def _span(shown: Sequence[Run], end: int) -> tuple[int, int]:
+def _span(table: RunTable, end: int) -> tuple[int, int]:
     """MFNs to show: all from 0 on, or where they lie if that is a small part far up."""
-    edges = [edge for run in shown for edge in (run.mfn, run.at(run.end - 1))]
-    top, low = max(edges, default=end - 1) + 1, min(edges, default=0)
+    numbered = np.isin(table.kind, [KINDS.index(kind) for kind in _NUMBERED])
+    first = table.mfn[numbered]
+    edges = np.append(first, first + (table.pages[numbered] - 1) * table.step[numbered])
+    top, low = (int(edges.max()) + 1, int(edges.min())) if edges.size else (end, 0)
     if top - low > low:
         return 0, max(top, end)
     unit = 1 << max(0, (top - low).bit_length() - 3)
@@ -80,7 +87,7 @@ def _lines(axes: Axes, segments: list[Any], kind: Kind) -> None:
 
 
 def occupied(
-    runs: Sequence[Run], end: int, mfns: tuple[int, int], columns: int, rows: int
+    runs: Sequence[Run] | RunTable, end: int, mfns: tuple[int, int], columns: int, rows: int
 ) -> NDArray[np.bool_]:
     """Cells of a grid of PFN by MFN that hold at least one frame.
 
@@ -95,10 +102,8 @@ def occupied(
         ``[column, row]``. Runs are cut at the edges of columns; no page is walked.
     """
     base, tall = mfns[0], mfns[1] - mfns[0]
-    starts, ends, numbers, steps = (
-        np.array(each, np.int64)
-        for each in zip(*((r.start, r.end, r.mfn, r.step) for r in runs), strict=True)
-    )
+    table = runs if isinstance(runs, RunTable) else RunTable.of(runs)
+    starts, ends, numbers, steps = table.start, table.end, table.mfn, table.step
     edges = -(-np.arange(1, columns, dtype=np.int64) * end // columns)
     cuts = np.union1d(starts, edges[edges < ends[-1]])
     owner = np.maximum(np.searchsorted(starts, cuts, side="right") - 1, 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xenp2m.views.bins import few_parts
 from xenp2m.views.compare import changed_parts, compared_end
-from xenp2m.views.palette import parts
 from xenp2m.views.plots.bars import Bar, draw_bars, map_bar
 from xenp2m.views.plots.canvas import panels
 from xenp2m.views.plots.frames import draw_frames
@@ -35,8 +35,8 @@ def pair_figure(maps: tuple[P2M, P2M], diff: MapDiff, names: tuple[str, str], pi
         picture: ``all``, ``frames`` (PFN against MFN) or ``extents`` of both; others show the bars alone.
     """
     end = compared_end(maps, diff)
-    sides = zip(names, maps, changed_parts(diff), strict=True)
-    bars = [_bar(name, list(parts(p2m.extents())), changed, end) for name, p2m, changed in sides]
+    sides = zip(names, maps, changed_parts(diff, end), strict=True)
+    bars = [_bar(name, few_parts(p2m, end), changed) for name, p2m, changed in sides]
     heights = [2.3] if picture not in ("frames", "extents") else []
     heights += [3.2, 3.2] if picture in ("all", "frames") else []
     heights += [2.2, 2.2] if picture in ("all", "extents") else []
@@ -49,15 +49,15 @@ def pair_figure(maps: tuple[P2M, P2M], diff: MapDiff, names: tuple[str, str], pi
                 for name, p2m in zip(names, maps, strict=True):
                     each = next(panel)
                     if draw is draw_frames:
-                        draw_frames(each, p2m.extents(), end)
+                        draw_frames(each, p2m.table(), end)
                     else:
-                        draw_sizes(each, p2m.extents())
+                        draw_sizes(each, p2m.table())
                     each.set_title(f"{name}: {each.get_title(loc='left')}")
     return figure
 
 
-def _bar(name: str, shown: Sequence[Part], changed: Sequence[Part], end: int) -> Bar:
+def _bar(name: str, shown: Sequence[Part], changed: Sequence[Part]) -> Bar:
     """What differs over a ground of what does not."""
     held = [part for part in shown if part.look not in ("identity", "missing", "unknown")]
-    ground = [(low, high, *_GROUND) for low, high, *_ in map_bar(name, held, end).boxes]
-    return Bar(name, ground + map_bar(name, changed, end).boxes)
+    ground = [(low, high, *_GROUND) for low, high, *_ in map_bar(name, held).boxes]
+    return Bar(name, ground + map_bar(name, changed).boxes)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xenp2m.frames import Kind
+from xenp2m.runtable import KINDS
+from xenp2m.views.bins import few_parts
 from xenp2m.views.palette import Part, parts
 from xenp2m.views.plan_text import shown_end
 from xenp2m.views.plots.bars import Bar, draw_bars, entries_bar, map_bar
@@ -18,12 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from xenp2m.extents import Run
     from xenp2m.p2m import P2M
     from xenp2m.plan import Plan
 
 __all__ = ["balloon_figure", "map_figure", "memory_end", "plan_figure"]
 
+_NO_MEMORY = [KINDS.index(kind) for kind in (Kind.IDENTITY, Kind.MISSING, Kind.UNKNOWN)]
 _Panel = tuple[str, float, "Callable[[Axes], None]"]
 
 
@@ -45,11 +49,11 @@ def plan_figure(plan: Plan, picture: str = "all") -> Figure:
     full = [Part(p.start, p.end, "mfn" if p.look == "extra" else p.look) for p in now]
     given = [Part(0, plan.host.nr_pages, "mfn")]
     balloon = [
-        map_bar("as built", given, end),
-        map_bar("after boot", now, end),
-        map_bar("at most", full, end),
+        map_bar("as built", given),
+        map_bar("after boot", now),
+        map_bar("at most", full),
     ]
-    bars.append(map_bar("P2M", now, end))
+    bars.append(map_bar("P2M", now))
     return _figure(
         [
             ("e820", 2.7, lambda a: draw_bars(a, bars, end, "E820 against P2M (addresses of the guest)")),
@@ -72,17 +76,16 @@ def map_figure(p2m: P2M, picture: str = "all") -> Figure:
         p2m: the map.
         picture: ``all``, ``frames`` or ``extents``; others show the kinds.
     """
-    runs = p2m.extents()
-    end = memory_end(runs)
+    end = memory_end(p2m)
 
     def kinds(axes: Axes) -> None:
-        draw_bars(axes, [map_bar("P2M", list(parts(runs)), end)], end, "The map (addresses of the guest)")
+        draw_bars(axes, [map_bar("P2M", few_parts(p2m, end))], end, "The map (addresses of the guest)")
 
     return _figure(
         [
             ("kinds", 1.7, kinds),
-            ("frames", 3.6, lambda a: draw_frames(a, runs, end)),
-            ("extents", 2.4, lambda a: draw_sizes(a, runs)),
+            ("frames", 3.6, lambda a: draw_frames(a, p2m.table(), end)),
+            ("extents", 2.4, lambda a: draw_sizes(a, p2m.table())),
         ],
         picture if picture in ("all", "frames", "extents") else "kinds",
     )
@@ -90,25 +93,25 @@ def map_figure(p2m: P2M, picture: str = "all") -> Figure:
 
 def balloon_figure(before: P2M, after: P2M, names: tuple[str, str] = ("before", "after")) -> Figure:
     """Two maps of one guest below each other, with the sizes of their extents."""
-    end = max(memory_end(before.extents()), memory_end(after.extents()))
+    end = max(memory_end(before), memory_end(after))
     bars: list[Bar] = [
-        map_bar(name, list(parts(p2m.extents())), end)
-        for name, p2m in zip(names, (before, after), strict=True)
+        map_bar(name, few_parts(p2m, end)) for name, p2m in zip(names, (before, after), strict=True)
     ]
     return _figure(
         [
             ("balloon", 2.1, lambda a: draw_bars(a, bars, end, "Before and after (addresses of the guest)")),
-            ("extents", 2.2, lambda a: draw_sizes(a, before.extents())),
-            ("extents", 2.2, lambda a: draw_sizes(a, after.extents())),
+            ("extents", 2.2, lambda a: draw_sizes(a, before.table())),
+            ("extents", 2.2, lambda a: draw_sizes(a, after.table())),
         ],
         "all",
     )
 
 
-def memory_end(runs: Sequence[Run]) -> int:
+def memory_end(p2m: P2M) -> int:
     """Where a picture of a map ends: behind the last frame that is its own or foreign, rounded up."""
-    held = (r.end for r in reversed(runs) if r.kind not in (Kind.IDENTITY, Kind.MISSING, Kind.UNKNOWN))
-    end = max(next(held, runs[-1].end if runs else 1), 1)
+    table = p2m.table()
+    held = table.end[~np.isin(table.kind, _NO_MEMORY)]
+    end = int(held[-1]) if held.size else max(len(p2m), 1)
     unit = 1 << max(0, end.bit_length() - 3)
     return -(-end // unit) * unit
 
