@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from xenp2m.cli import VERBS
+from xenp2m.cli.guard import guarded_output
 from xenp2m.errors import XenP2MError
 
 __all__ = ["run"]
@@ -40,6 +41,11 @@ def run(arguments: list[str]) -> int:
     from xenp2m.cli.redaction import forget
 
     forget()
+    with guarded_output():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     group = _Verbs(
         "xenp2m",
         help="The memory of a Xen PV host, worked out exactly.",

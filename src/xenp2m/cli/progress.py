@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from xenp2m.cli.guard import harmless
 from xenp2m.cli.terminal import columns
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Progress:
     def __init__(
         self, label: str, total: int | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._label = label
+        self._label = harmless(label)
         self._total = total
         self._clock = clock
         self._next = clock() + _AFTER

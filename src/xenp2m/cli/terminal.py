@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 
@@ -10,7 +11,7 @@ import click
 
 from xenp2m.views.palette import LOOKS
 
-__all__ = ["colours", "columns", "paint", "speaks_unicode"]
+__all__ = ["colours", "columns", "paint", "sequences", "speaks_unicode"]
 
 _STYLES: dict[str, dict[str, object]] = {
     "head": {"bold": True},
@@ -44,6 +45,12 @@ def paint(text: str, style: str) -> str:
     if style in LOOKS:
         return click.style(text, fg=_foreground(style, number))
     return click.style(text, **_STYLES[style])  # type: ignore[arg-type]
+
+
+def sequences() -> frozenset[str]:
+    """Every escape sequence that `paint` writes on this terminal."""
+    painted = "".join(paint("x", style) for style in (*_STYLES, *LOOKS))
+    return frozenset(re.findall("\x1b\\[[0-9;]*m", painted))
 
 
 def _foreground(name: str, number: int) -> int | str | tuple[int, int, int]:

@@ -1,0 +1,107 @@
+"""Nothing that a file, a log or its name says steers the terminal."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from xenp2m.cli.guard import guarded_output, harmless
+from xenp2m.cli.terminal import paint
+from xenp2m.views.palette import LOOKS
+
+EVIL = "a\x1b[31mb\x1b]0;owned\x07c\x9b2Jd\u202ee\rf\x00g\u2066h"
+
+
+def on_a_terminal(*words, cwd):
+    """What a verb writes to a terminal of 80 columns with colours, and its status."""
+    master, slave = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+    for name in ("NO_COLOR", "COLORTERM"):
+        environment.pop(name, None)
+    with subprocess.Popen(
+        [sys.executable, "-m", "xenp2m", *words],
+        stdin=slave, stdout=slave, stderr=slave, cwd=cwd, env=environment,
+    ) as run:  # fmt: skip
+        os.close(slave)
+        told = b""
+        while True:
+            try:
+                piece = os.read(master, 1 << 16)
+            except OSError:
+                break
+            if not piece:
+                break
+            told += piece
+    os.close(master)
+    return run.returncode, told.decode()
+
+
+def test_sequences_are_told_and_not_obeyed():
+    told = harmless(EVIL + "\t\n")
+    assert told.endswith("\t\n")
+    assert all(letter.isprintable() for letter in told[:-2])
+    assert r"\x1b[31m" in told
+    assert r"\u202e" in told
+
+
+def test_what_is_allowed_stays():
+    assert harmless("\x1b[32mx\x1b[0m\x1b[31m", {"\x1b[32m", "\x1b[0m"}) == "\x1b[32mx\x1b[0m" + r"\x1b[31m"
+    assert harmless("█ ─ · ◆ …") == "█ ─ · ◆ …"
+
+
+class Terminal(io.StringIO):
+    """A terminal with an encoding."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("term", ["xterm", "xterm-256color"])
+def test_our_own_colours_pass(monkeypatch, term):
+    for name in ("NO_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", term)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    styles = (*LOOKS, "head", "dim", "error", "warning", "note")
+    painted = [paint("x", style) for style in styles]
+    assert all("\x1b[" in text for text in painted)
+    with guarded_output():
+        assert sys.stdout is not screen
+        sys.stdout.write("".join(painted) + "\x1b[8m")
+    assert sys.stdout is screen
+    assert screen.getvalue() == "".join(painted) + r"\x1b[8m"
+
+
+def test_an_encoding_without_our_characters_gets_others(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii", "strict", write_through=True))
+    with guarded_output():
+        sys.stdout.write("1 · 2 \udcff")
+    assert raw.getvalue() == rb"1 ? 2 \udcff"
+
+
+@pytest.mark.parametrize("words", [
+    ["plan"], ["plan", "--verbose"], ["diagnose"], ["explain", "0x40010"], ["show"], ["check"], ["lookup"], ["bars"], ["report", "-o", "-"],
+])  # fmt: skip
+def test_a_log_with_escape_sequences(tmp_path, words):
+    log = subprocess.run([sys.executable, "-c", (
+        "from importlib import resources; import lzma, sys;"
+        "sys.stdout.buffer.write(lzma.decompress("
+        "resources.files('xenp2m').joinpath('data', 'host.log.xz').read_bytes()))"
+    )], capture_output=True, check=True).stdout  # fmt: skip
+    evil = b"\x1b]0;owned\x07\x1b[2J\x9b\xc2\x9b31m\xe2\x80\xae"
+    log = log.replace(b"dom0_mem=", evil + b" dom0_mem=").replace(b"192", b"192\x1b[8m")
+    name = "\x1b[8m\x1b]0;owned\x07\u202e.log"
+    (tmp_path / name).write_bytes(log)
+    status, told = on_a_terminal(*words, name, cwd=tmp_path)
+    assert status in (0, 1, 2)
+    ours = re.sub(r"\x1b\[(?:0|[12]|3[1-7]|9[0-7]|38;5;[1-9]\d*)m", "", told).replace("\r\n", "\n")
+    assert [letter for letter in ours if not letter.isprintable() and letter != "\n"] == []
+    assert told.strip()
