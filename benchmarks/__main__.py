@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.cores import cores
 from benchmarks.explore import exploring
 from benchmarks.hosts import big_host, holey_host, pc_hosts
+from benchmarks.reports import reports
 from benchmarks.streams import streams
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.hostrow import host_of_row
@@ -176,6 +177,7 @@ if __name__ == "__main__":
     exploring(report)
     start_up()
     cores(report)
+    reports(report)
     streams(report)
     print(f"peak memory of this run: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     sys.exit(f"missed: {', '.join(MISSED)}" if MISSED else 0)

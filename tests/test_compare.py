@@ -71,7 +71,7 @@ def test_long_names_and_narrow_terminals():
        st.lists(st.sampled_from([Kind.MISSING, Kind.IDENTITY]), min_size=1, max_size=40))  # fmt: skip
 def test_changed_parts_are_what_differs_page_by_page(left, right):
     maps = [P2M([Run(i, i + 1, kind) for i, kind in enumerate(kinds)]) for kinds in (left, right)]
-    before, after = changed_parts(compare(*maps))
+    before, after = changed_parts(compare(*maps), len(left) + len(right))
     for side, p2m in ((before, maps[0]), (after, maps[1])):
         seen = {pfn: part.look for part in side for pfn in range(part.start, part.end)}
         differ = [
