@@ -88,7 +88,7 @@ def test_the_end_reaches_behind_everything():
 
 def test_what_differs_is_drawn_over_what_does_not():
     with panels([2]) as (_, (axes,)):
-        draw_bars(axes, [_bar("after", [Part(0, 9, "mfn")], [Part(4, 6, "mfn")], 9)], 9, "")
+        draw_bars(axes, [_bar("after", [Part(0, 9, "mfn")], [Part(4, 6, "mfn")])], 9, "")
     colours = [to_hex(each.get_facecolor()[0]) for each in axes.collections]
     assert colours == ["#ececec", LOOKS["mfn"].light]
 
