@@ -88,7 +88,7 @@ def test_an_encoding_without_our_characters_gets_others(monkeypatch):
 
 
 @pytest.mark.parametrize("words", [
-    ["plan"], ["plan", "--verbose"], ["diagnose"], ["explain", "0x40010"], ["show"], ["check"], ["lookup"], ["bars"], ["report", "-o", "-"],
+    ["plan"], ["plan", "--verbose"], ["diagnose"], ["explain", "0x40010"], ["show"], ["check"], ["lookup"], ["bars"],
 ])  # fmt: skip
 def test_a_log_with_escape_sequences(tmp_path, words):
     log = subprocess.run([sys.executable, "-c", (

@@ -16,6 +16,7 @@ from hosts import MIB, pc, with_range
 from xenp2m import P2M, Kind, Run
 from xenp2m.cli import main
 from xenp2m.extents import coalesce
+from xenp2m.maps.mapdiff import compare
 from xenp2m.plan import make_plan
 from xenp2m.runtable import RunTable
 from xenp2m.sources import detect
@@ -80,6 +81,50 @@ def test_a_report_of_a_real_core_and_a_saved_domain(report, tmp_path, packed, to
     status, _, err = report(file, "-o", target, "--kernel", "5.10")
     assert (status, err.count("\n")) == (2, 1)
     assert not target.exists()
+
+
+def unpacked(packed, tmp_path):
+    file = tmp_path / Path(packed).stem
+    file.write_bytes(lzma.decompress((BOOTS.parent / packed).read_bytes()))
+    return file
+
+
+def test_a_map_against_another(report, tmp_path):
+    before, after = (unpacked(f"cores/tiny64-{name}.core.xz", tmp_path) for name in ("classic", "both"))
+    target = tmp_path / "r.html"
+    assert report(before, "--against", after, "-o", target)[0] == 0
+    text = target.read_text()
+    assert all(hashlib.sha256(file.read_bytes()).hexdigest() in text for file in (before, after))
+    diff = compare(*(detect.open(file).p2m for file in (before, after)))
+    assert not diff.same
+    told = re.search(r'<table id="changes">.*?</table>', text, re.DOTALL)[0]
+    spans = [(int(a), int(b)) for a, b in re.findall(r'data-start="(\d+)" data-end="(\d+)"', told)]
+    assert spans == [(pair.before.start, pair.before.end) for pair in diff.differences()][:500]
+
+
+def test_a_prediction_against_a_map_and_against_itself(report, tmp_path):
+    core = unpacked("cores/tiny64-both.core.xz", tmp_path)
+    target = tmp_path / "r.html"
+    for words in ([Q35, "--against", core], [core, "--against", Q35, "--dom0-mem", "2G"]):
+        assert report(*words, "-o", target, "--force")[0] == 0
+        text = target.read_text()
+        assert 'id="comparison"' in text
+        assert "the plan of console.log.xz" in text
+        assert "moved" not in re.search(r'id="comparison".*?</section>', text, re.DOTALL)[0]
+    report(Q35, "--against", Q35, "-o", target, "--force")
+    told = re.search(r'id="comparison".*?</section>', target.read_text(), re.DOTALL)[0]
+    assert "the same kinds" in told
+    assert "<svg" not in told
+
+
+@pytest.mark.parametrize("words", [
+    (Q35, "--against", "missing.core"), ("-", "--against", "-"), (Q35, "--against", "live:nobody"),
+    (Q35, "--against", Q35, "--image", "0x7f000000-0x80000000"),
+])  # fmt: skip
+def test_a_comparison_refused_in_one_line(report, tmp_path, words):
+    status, out, err = report(*words, "-o", tmp_path / "r.html")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_input_gives_the_same_bytes(report, tmp_path):

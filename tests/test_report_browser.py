@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from xenp2m import P2M, Kind, Run
+from xenp2m.maps.mapdiff import compare
 from xenp2m.sources.source import Guest, Origin, Source
+from xenp2m.views.page.comparison import comparison_of
 from xenp2m.views.page.content import Lane, report_of_source
 from xenp2m.views.page.html import page as written
 
@@ -69,6 +71,22 @@ def shattered(extents=200_000, pages=84):
         runs.append(Run(position, position + length, kind, place * pages, 1))
         position += length
     return [*runs, Run(position, 1 << 24, Kind.MISSING), Run(1 << 24, 1 << 27, Kind.IDENTITY)]
+
+
+@pytest.fixture(scope="module")
+def pair_file(tmp_path_factory):
+    """A guest before a balloon took memory from it, against the same guest afterwards."""
+    path = tmp_path_factory.mktemp("report") / "pair.html"
+    before = P2M([Run(0, 4096, Kind.MFN, 8192, 1), Run(4096, 8192, Kind.MISSING)])
+    after = P2M(
+        [Run(0, 2048, Kind.MFN, 8192, 1), Run(2048, 8191, Kind.MISSING), Run(8191, 8192, Kind.FOREIGN, 5, 1)]
+    )
+    report = replace(
+        report_of_source(Source(Origin("vm.core", "xen core, PV"), Guest(), before), []),
+        comparison=comparison_of((before, after), compare(before, after), ("vm.core", "later.core")),
+    )
+    path.write_bytes(written(report, "0"))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +285,49 @@ def test_the_strip_is_drawn_in_its_colours(open_page, plan_file):
     assert tab.evaluate(read, 0.08) == [0x00, 0x72, 0xB2]
     dark = open_page(plan_file, scheme="dark")
     assert dark.evaluate(read, 0.08) == [0x4A, 0xA8, 0xE0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_shows_what_differs(open_page, pair_file, scheme):
+    tab = open_page(pair_file, scheme=scheme)
+    assert tab.locator("#comparison .legend li:visible").all_inner_texts() == ["ram", "missing", "foreign"]
+    assert tab.locator("#changes tbody tr").count() == 2
+    tab.click("#changes tbody tr:nth-child(1) button")
+    assert "PFN 0x800 " in tab.inner_text("#place")
+    below = tab.locator("#comparison svg rect[fill='#882255']").last.bounding_box()
+    whole = tab.locator("#comparison svg").bounding_box()
+    assert below["width"] >= 0.9
+    assert below["x"] > whole["x"] + 0.99 * whole["width"]
+
+
+_FAINT = """() => {
+    const bytes = (text) => text.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const ground = (node) => {
+        for (let each = node; each; each = each.parentElement) {
+            const colour = bytes(getComputedStyle(each).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const faint = [];
+    for (const node of document.querySelectorAll("body *")) {
+        const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+        if (!own || /^(SCRIPT|STYLE|NOSCRIPT)$/.test(node.tagName) || node.disabled || !node.getClientRects().length) continue;
+        const style = getComputedStyle(node), svg = node instanceof SVGElement;
+        const ink = light(bytes(svg ? style.fill : style.color)), paper = light(ground(node));
+        const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+        if (ratio < 4.5) faint.push([node.tagName, node.textContent.trim().slice(0, 30), ratio]);
+    }
+    return faint;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_the_contrast_of_wcag_aa(open_page, plan_file, pair_file, scheme):
+    for path in (plan_file, pair_file):
+        assert open_page(path, scheme=scheme).evaluate(_FAINT) == []
 
 
 def test_it_prints(open_page, plan_file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -20,12 +21,14 @@ from xenp2m.cli.progress import progress
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import BUNDLED, read_hosts
+from xenp2m.maps.mapdiff import compare
 from xenp2m.plan import make_plan
 from xenp2m.sources.binary import Binary
 from xenp2m.sources.detect import FORMATS
 from xenp2m.sources.feed import open_feed
 from xenp2m.sources.live import PREFIX
 from xenp2m.sources.source import Origin
+from xenp2m.views.page.comparison import comparison_of
 from xenp2m.views.page.content import report_of_plan, report_of_source
 from xenp2m.views.page.html import page
 from xenp2m.views.page.picture import inline_svg
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xenp2m.findings import Finding
+    from xenp2m.p2m import P2M
     from xenp2m.views.page.content import Report
 
 __all__ = ["command"]
@@ -46,11 +50,13 @@ _HEAD = 1 << 12
 
 
 class _Subject(NamedTuple):
-    """What a report is about: its content, its findings, and how to draw each of its pictures."""
+    """What a report is about: content, findings, how to draw each picture; its map, read or predicted."""
 
     report: Report
     findings: Sequence[Finding]
     figures: Sequence[tuple[str, Callable[[], Figure]]]
+    p2m: P2M | None
+    predicted: bool
 
 
 _CAPTIONS = {
@@ -66,22 +72,39 @@ _CAPTIONS = {
 @click.argument("inputs", nargs=-1, metavar="[LOG|MAP|JSON|SOURCE]...")
 @click.option("-o", "--output", required=True, metavar="FILE", help='File to write, or "-".')
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("--against", metavar="INPUT", help="Compare with this map or log: after, or real.")
 @salvage_option
 @host_options
-def command(inputs: tuple[str, ...], output: str, force: bool, salvage: bool, **said: Any) -> int:  # noqa: ANN401
+def command(
+    inputs: tuple[str, ...],
+    output: str,
+    force: bool,
+    against: str | None,
+    salvage: bool,
+    **said: Any,  # noqa: ANN401
+) -> int:
     """Write a report: one HTML file that works offline, with everything in it.
 
     INPUTS are as for plan, or one map as for show: a core (xl dump-core), a saved domain (xl save).
     Options that describe a host are for plans.
+
+    --against takes one input more, of either sort, and shows what differs: before and after a
+    balloon, or a prediction and what a core or live:self really holds. A prediction is compared by kinds.
 
     Example: xenp2m report xen.txt dmesg.txt -o host.html
     """
     check_target(output, force=force)
     words = _words(said)
     maps = [name for name in inputs if _is_map(name)]
-    if maps and (len(inputs) > 1 or words):
+    planned = against is not None and not _is_map(against)
+    if maps and (len(inputs) > 1 or (words and not planned)):
         raise InputError(f"report {maps[0]}", "the one map alone", words or f"{len(inputs)} inputs")
+    if against == "-" and "-" in inputs:
+        raise click.UsageError("expected standard input once, got it twice")
     subject = _map(maps[0], salvage) if maps else _plan(inputs, said, words)
+    if against is not None:
+        other = _plan((against,), said, words) if planned else _map(against, salvage)
+        subject = _compared(subject, other, words)
     write_file(output, _written(subject), force=force)
     return int(any(finding.severity >= Severity.WARNING for finding in subject.findings))
 
@@ -104,7 +127,8 @@ def _map(name: str, salvage: bool) -> _Subject:
     findings = map_findings(source)
     names = ("kinds", "frames", "extents")
     report = report_of_source(source, findings)
-    return _Subject(report, findings, [(each, partial(map_figure, source.p2m, each)) for each in names])
+    figures = [(each, partial(map_figure, source.p2m, each)) for each in names]
+    return _Subject(report, findings, figures, source.p2m, predicted=False)
 
 
 def _words(said: dict[str, Any]) -> str:
@@ -120,7 +144,7 @@ def _words(said: dict[str, Any]) -> str:
 
 
 def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject:
-    items = list(read_hosts(inputs, options_of(said)))
+    items = list(read_hosts(inputs, options_of(dict(said))))
     if len(items) != 1:
         raise InputError("report", "one host", f"{len(items)} of them")
     (item,) = items
@@ -129,7 +153,32 @@ def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject
     plan = make_plan(item.host)
     names = ("e820", "frames", "extents", "balloon") if plan.p2m is not None else ("e820",)
     report = report_of_plan(plan, item.title.partition("   from ")[0], list(_origins(inputs)), words)
-    return _Subject(report, plan.findings, [(name, partial(plan_figure, plan, name)) for name in names])
+    figures = [(name, partial(plan_figure, plan, name)) for name in names]
+    return _Subject(report, plan.findings, figures, plan.p2m, predicted=True)
+
+
+def _compared(subject: _Subject, other: _Subject, words: str) -> _Subject:
+    """The report of `subject` with what differs from `other`, and the origins of both."""
+    for each in (subject, other):
+        if each.p2m is None:
+            raise InputError(each.report.title, "a boot that gets as far as a P2M", each.report.answer)
+    assert subject.p2m is not None
+    assert other.p2m is not None
+    maps = subject.p2m, other.p2m
+    diff = compare(*maps, numbers=not (subject.predicted or other.predicted))
+    names = _name(subject), _name(other)
+    report = replace(
+        subject.report,
+        comparison=comparison_of(maps, diff, names),
+        origins=[*subject.report.origins, *other.report.origins],
+        words=words,
+    )
+    return subject._replace(report=report)
+
+
+def _name(subject: _Subject) -> str:
+    origins = ", ".join(Path(origin.name).name for origin in subject.report.origins)
+    return f"the plan of {origins}" if subject.predicted else origins
 
 
 def _origins(inputs: Sequence[str]) -> Iterator[Origin]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xenp2m.extents import Run
     from xenp2m.maps.mapdiff import MapDiff
 
-__all__ = ["diff_lines", "diff_object"]
+__all__ = ["answer_line", "change_word", "diff_lines", "diff_object", "side_text"]
 
 _ROWS = 20
 _WORDS = {(Kind.MISSING, Kind.MFN): "appeared", (Kind.MFN, Kind.MISSING): "vanished"}
@@ -35,7 +35,7 @@ def diff_lines(
     """
     yield paint(wrapped(f"from {names[0]} to {names[1]}", width, "", "  "), "head")
     yield ""
-    yield wrapped(_answer(diff), width, " ", "   ")
+    yield wrapped(answer_line(diff), width, " ", "   ")
     if diff.unknown:
         yield wrapped(f"{counted(diff.unknown)} not compared: one of the inputs does not tell", width)
     if diff.same:
@@ -45,7 +45,8 @@ def diff_lines(
     yield from _table(diff, width, verbose, paint)
 
 
-def _answer(diff: MapDiff) -> str:
+def answer_line(diff: MapDiff) -> str:
+    """What differs, in a line."""
     if diff.same:
         what = "the same kinds" if not diff.numbers else "the same"
         return f"{what}: {counted(diff.end)}, {diff.kept:,} with a machine frame"
@@ -65,11 +66,16 @@ def _answer(diff: MapDiff) -> str:
 def _counts(diff: MapDiff, width: int, paint: Paint) -> Iterator[str]:
     table = [("before", "after", "frames", "size", "")]
     for (before, after), pages in diff.kinds.items():
-        word = "moved" if before is after else _WORDS.get((before, after), "")
+        word = change_word(before, after)
         table.append((before.value, after.value, f"{pages:,}", size(pages), word))
     lines = iter(rows(table, frozenset({2, 3}), width))
     yield paint(next(lines), "dim")
     yield from lines
+
+
+def change_word(before: Kind, after: Kind) -> str:
+    """A word for frames that were `before` and are `after`; "" where the kinds tell it."""
+    return "moved" if before is after else _WORDS.get((before, after), "")
 
 
 def _table(diff: MapDiff, width: int, verbose: bool, paint: Paint) -> Iterator[str]:
@@ -81,7 +87,7 @@ def _table(diff: MapDiff, width: int, verbose: bool, paint: Paint) -> Iterator[s
     for pair in shown[: None if verbose else _ROWS]:
         run = pair.before
         span = (f"{run.start:#x}", f"- {run.end:#x}", size(run.pages))
-        table.append((*span, _side(run), _side(pair.after)))
+        table.append((*span, side_text(run), side_text(pair.after)))
     yield ""
     lines = iter(rows(table, frozenset({2}), width))
     yield paint(next(lines), "dim")
@@ -91,7 +97,7 @@ def _table(diff: MapDiff, width: int, verbose: bool, paint: Paint) -> Iterator[s
     yield paint(wrapped("frames are PFNs, the end not included", width), "dim")
 
 
-def _side(run: Run) -> str:
+def side_text(run: Run) -> str:
     """Kind and number of one side."""
     if not run.step:
         return run.kind.value

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xenp2m.findings import Finding
     from xenp2m.plan import Plan
     from xenp2m.sources.source import Origin, Source
+    from xenp2m.views.page.comparison import Comparison
 
 __all__ = ["Lane", "Report", "report_of_plan", "report_of_source"]
 
@@ -50,6 +51,7 @@ class Report:
         lanes: memory maps beside it.
         origins: the inputs.
         words: what the command was told beside them, for the provenance.
+        comparison: with a second map; None without one.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Report:
     lanes: list[Lane]
     origins: Sequence[Origin]
     words: str = ""
+    comparison: Comparison | None = None
 
 
 _TONES = {Outcome.BOOTS: "good", Outcome.UNSETTLED: "warning"}

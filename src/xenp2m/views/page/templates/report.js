@@ -363,7 +363,7 @@
   document.querySelectorAll("[data-page]").forEach((button) => button.addEventListener("click", () => { page += Number(button.dataset.page); fill(); }));
 
   const present = new Set([...look].map((kind) => looks[kind]));
-  document.querySelectorAll(".legend li").forEach((item) => { item.hidden = ![...present].some((name) => item.classList.contains("l-" + name)); });
+  document.querySelectorAll("#map .legend li").forEach((item) => { item.hidden = ![...present].some((name) => item.classList.contains("l-" + name)); });
   new ResizeObserver(draw).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   window.addEventListener("beforeprint", () => { fill(true); draw(); });
