@@ -1,43 +1,18 @@
 """Nothing that a file, a log or its name says steers the terminal."""
 
 import io
-import os
-import pty
 import re
 import subprocess
 import sys
 
 import pytest
 
+from terminals import on_a_terminal
 from xenp2m.cli.guard import guarded_output, harmless
 from xenp2m.cli.terminal import paint
 from xenp2m.views.palette import LOOKS
 
 EVIL = "a\x1b[31mb\x1b]0;owned\x07c\x9b2Jd\u202ee\rf\x00g\u2066h"
-
-
-def on_a_terminal(*words, cwd):
-    """What a verb writes to a terminal of 80 columns with colours, and its status."""
-    master, slave = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
-    for name in ("NO_COLOR", "COLORTERM"):
-        environment.pop(name, None)
-    with subprocess.Popen(
-        [sys.executable, "-m", "xenp2m", *words],
-        stdin=slave, stdout=slave, stderr=slave, cwd=cwd, env=environment,
-    ) as run:  # fmt: skip
-        os.close(slave)
-        told = b""
-        while True:
-            try:
-                piece = os.read(master, 1 << 16)
-            except OSError:
-                break
-            if not piece:
-                break
-            told += piece
-    os.close(master)
-    return run.returncode, told.decode()
 
 
 def test_sequences_are_told_and_not_obeyed():

@@ -29,6 +29,16 @@ def test_rows_align_and_wrap():
     assert lines[2].startswith(" " * 10)
 
 
+def test_rows_whose_last_column_is_empty():
+    table = [("item", "pfn", "kind", "note"), ("0x9f", "0x9f", "mfn", ""), ("mfn:0x5", "0x1", "mfn", "")]
+    bare = [(*row[:-1], "") for row in table]
+    for each in (table, bare):
+        for width in range(4, 40):
+            lines = "\n".join(rows(each, frozenset(), width)).splitlines()
+            assert "".join("".join(lines).split()) == "".join(map("".join, each))
+            assert width < 14 or max(map(len, lines)) <= width
+
+
 def test_rows_of_a_narrow_terminal():
     table = [("frames", "kind", "why"), ("0x0 - 0x9f", "mfn", "a long reason that takes two lines")]
     assert list(rows(table, frozenset(), 24)) == [

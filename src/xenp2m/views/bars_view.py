@@ -42,7 +42,8 @@ def bars_lines(result: Passthrough, width: int, paint: Paint = plain) -> Iterato
             yield wrapped(f"{finding.story.title}. What to do: {finding.story.fix}", width, "   ", "   ")
     if told:
         yield ""
-    yield paint(f" the map libxl gives with e820_host={int(result.e820_host)} (both ends included)", "dim")
+    head = f"the map libxl gives with e820_host={int(result.e820_host)} (both ends included)"
+    yield paint(wrapped(head, width), "dim")
     entries = [(f"{e.start:#x}-{e.end - 1:#x}", type_name(e.type)) for e in result.predicted]
     yield from rows(entries, frozenset(), width)
     if result.assumed:

@@ -168,4 +168,4 @@ def _rest(diagnosis: Diagnosis, width: int, paint: Paint) -> Iterator[str]:
     if diagnosis.plan is not None:
         yield wrapped(f"assumed: {'; '.join(diagnosis.assumed) or 'nothing'}", width, " ", "   ")
     if diagnosis.findings:
-        yield paint(" xenp2m explain CODE tells the story of a finding", "dim")
+        yield paint(wrapped("xenp2m explain CODE tells the story of a finding", width), "dim")

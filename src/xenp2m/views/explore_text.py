@@ -72,7 +72,7 @@ def story_lines(done: Exploration, width: int = 80, paint: Paint = plain) -> Ite
     search, scope = done.search, done.search.scope
     geometry = scope.geometry
     head = f"{scope.rules.name} · {scope.ops} · {geometry.entries} entries a page, "
-    yield paint(head + f"{geometry.max_p2m_pfn} frames", "head")
+    yield paint(wrapped(head + f"{geometry.max_p2m_pfn} frames", width, "", "  "), "head")
     unverified = "" if scope.rules.verified else "not verified against a kernel's own code; "
     yield wrapped(unverified + scope.rules.source, width)
     yield wrapped(f"covered: {_covered(scope, search.complete, search.depth)}", width, hang="   ")
@@ -144,7 +144,7 @@ def _shots(toy: Counterexample, width: int, paint: Paint) -> Iterator[str]:
     lines = iter(rows(table, frozenset({0}), width))
     yield paint(next(lines), "dim")
     yield from (line.replace("\N{NO-BREAK SPACE}", " ") for line in lines)
-    yield paint(f" {_LEGEND}", "dim")
+    yield paint(wrapped(_LEGEND, width), "dim")
 
 
 def _call(op: Op) -> str:
@@ -167,7 +167,8 @@ def _returned(shot: Shot) -> str:
 
 
 def _real(real: RealCase, width: int, paint: Paint) -> Iterator[str]:
-    yield paint(f"   on a machine: Linux {real.kernel}, dom0_mem={real.dom0_mem}, this map in map.txt", "dim")
+    head = f"on a machine: Linux {real.kernel}, dom0_mem={real.dom0_mem}, this map in map.txt"
+    yield paint(wrapped(head, width, "   "), "dim")
     for entry in real.e820:
         kind = "usable" if entry.type == RAM else "reserved"
         yield f"     {entry.start:016x} - {entry.end:016x} ({kind})"

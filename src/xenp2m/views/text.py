@@ -69,7 +69,7 @@ def rows(table: Sequence[Sequence[str]], right: frozenset[int], width: int) -> I
     last = len(table[0]) - 1
     widths = [max(len(row[i]) for row in table) for i in range(last)]
     room = width - 1 - sum(widths) - 2 * last
-    if room >= min(_ROOM, max(len(row[last]) for row in table)):
+    if room >= max(1, min(_ROOM, max(len(row[last]) for row in table))):
         yield from _wide(table, right, widths, room)
     elif 1 + sum(widths) + last <= width:
         for row in table:
