@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from xenp2m.cli.progress import Progress, progress
+from xenp2m.logs.longlog import read_long
+from xenp2m.sources.binary import Binary
 
 
 class Screen(io.StringIO):
@@ -86,3 +88,15 @@ def test_a_line_never_wraps(bar, columns):
 def test_the_helper_makes_one():
     with progress("reading", 3) as tell:
         tell(1)
+
+
+def test_a_long_log_and_a_hash_tell_how_far_they_are(tmp_path):
+    line = b"[    1.000000] usb 1-1: new high-speed USB device\n"
+    text, told, hashed = b"(XEN) Xen version 4.17.7\n" + line * 50_000, [], []
+    (tmp_path / "long.log").write_bytes(text)
+    read_long(tmp_path / "long.log", plain=100, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == len(text)
+    with Binary(str(tmp_path / "long.log")) as file:
+        file.sha256(lambda done, total: hashed.append((done, total)))
+    assert hashed[-1] == (len(text), len(text))

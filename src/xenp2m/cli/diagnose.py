@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.progress import progress
 from xenp2m.cli.redaction import emit_json, emit_lines, redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.diagnosis.diagnose import diagnose
@@ -46,7 +47,10 @@ def command(
     Example: xenp2m diagnose xl-dmesg.txt dmesg.txt
     """
     redactor = redactor_for(redact, inputs)
-    log, others = read_one_boot(inputs, number, look=lambda text: redactor.learn_from(text))
+    with progress("reading, bytes") as tell:
+        log, others = read_one_boot(
+            inputs, number, look=lambda text: redactor.learn_from(text), progress=tell
+        )
     diagnosis = diagnose(redacted_log(log, redactor), options_of(said), others)
     where = redactor.text(", ".join("standard input" if path == "-" else path for path in inputs))
     if as_json:

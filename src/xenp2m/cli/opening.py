@@ -41,8 +41,8 @@ def hashed(source: Source, name: str, *, asked: bool, as_json: bool) -> Source:
         return source
     if not asked and Path(name).stat().st_size > HASHED:
         return source
-    with Binary(name) as file:
-        origin = replace(source.origin, sha256=file.sha256())
+    with Binary(name) as file, progress(f"hashing {name}") as tell:
+        origin = replace(source.origin, sha256=file.sha256(tell))
     # A source may read itself when asked: its parts are taken one by one.
     parts = {field.name: getattr(source, field.name) for field in fields(Source)}
     return Source(**parts | {"origin": origin})

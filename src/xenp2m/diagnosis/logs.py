@@ -19,7 +19,11 @@ __all__ = ["boot_line", "read_one_boot"]
 
 
 def read_one_boot(
-    paths: Sequence[str], number: int | None = None, *, look: Callable[[str], None] = lambda text: None
+    paths: Sequence[str],
+    number: int | None = None,
+    *,
+    look: Callable[[str], None] = lambda text: None,
+    progress: Callable[[int], object] | None = None,
 ) -> tuple[Log, tuple[str, ...]]:
     """Read files that tell of one boot.
 
@@ -27,6 +31,7 @@ def read_one_boot(
         paths: files, or ``-``; one of them may hold several boots.
         number: which of them, from 1; without it the last one whose hypervisor part is there.
         look: is shown each text, before anything is read of it.
+        progress: called with the bytes of a long file behind us.
 
     Returns:
         The facts, and a line on each of the other boots.
@@ -39,15 +44,14 @@ def read_one_boot(
     most = 1
     for path in paths:
         name = "standard input" if path == "-" else str(path)
-        text = read_long(path)
+        text = read_long(path, progress=progress)
         look(text)
         boots, chosen = read_boots(text, name)
         most = max(most, len(boots))
         if number is not None and len(boots) > 1:
             if not 1 <= number <= len(boots):
-                raise InputError(
-                    "--boot", f"a number from 1 to {len(boots)}, the boots in {name}", str(number)
-                )
+                expected = f"a number from 1 to {len(boots)}, the boots in {name}"
+                raise InputError("--boot", expected, str(number))
             chosen = number - 1
         logs.append(boots[chosen])
         others += [boot_line(n, log) for n, log in enumerate(boots, 1) if n - 1 != chosen]

@@ -18,7 +18,7 @@ from xenp2m.logs.toolrules import TOOL_WORDS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["MOST", "PLAIN", "read_long"]
 
@@ -45,12 +45,15 @@ _DEVICES = ("Memory at ", "reg 0x", ": BAR ")
 _ENTRY = re.compile(r"[0-9a-fA-F]{8}(?:, | - |-)[0-9a-fA-F]{8}")
 
 
-def read_long(path: str | os.PathLike[str], *, plain: int = PLAIN) -> str:
+def read_long(
+    path: str | os.PathLike[str], *, plain: int = PLAIN, progress: Callable[[int], object] | None = None
+) -> str:
     """Read a log of any length.
 
     Args:
         path: the file, or ``-``; packings and codings as for `xenp2m.logs.textfile.read_text`.
         plain: bytes up to which nothing is left out.
+        progress: called with the bytes of text behind us.
 
     Returns:
         The text, of a long one what can tell something: at most some 24 MiB and a line end for
@@ -65,18 +68,21 @@ def read_long(path: str | os.PathLike[str], *, plain: int = PLAIN) -> str:
     for part in parts:
         head += part
         if len(head) > plain:
-            return _sifted(bytes(head), parts, name)
+            return _sifted(bytes(head), parts, name, progress or (lambda done: None))
     return decode(head, name)
 
 
-def _sifted(head: bytes, parts: Iterator[bytes], name: str) -> str:
+def _sifted(head: bytes, parts: Iterator[bytes], name: str, progress: Callable[[int], object]) -> str:
     decode(head[:PLAIN], name)  # refuses what is no text
     coding = coding_of(head[:4096])
     decoder = codecs.getincrementaldecoder(coding)("replace")
     sieve = _Sieve()
     sieve.feed(decoder.decode(head))
+    done = len(head)
     for part in parts:
         sieve.feed(decoder.decode(part))
+        done += len(part)
+        progress(done)
     sieve.feed(decoder.decode(b"", True))
     return sieve.text()
 

@@ -18,6 +18,7 @@ from xenp2m.errors import InputError
 from xenp2m.frames import PAGE_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -128,13 +129,15 @@ class Binary:
                 self.into(int(offsets[first]), rows[first : first + high - low].reshape(-1), "pages")
         return rows
 
-    def sha256(self) -> str:
-        """Hash of the whole file in hex. O(size)."""
+    def sha256(self, progress: Callable[[int, int], object] | None = None) -> str:
+        """Hash of the whole file in hex; `progress` is called with bytes done and in all. O(size)."""
         digest = hashlib.sha256()
         offset = 0
         while piece := os.pread(self._fd, _CHUNK, offset):
             digest.update(piece)
             offset += len(piece)
+            if progress is not None:
+                progress(offset, self.size)
         return digest.hexdigest()
 
     def at(self, offset: int) -> str:
