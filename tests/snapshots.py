@@ -79,7 +79,7 @@ def shown(name: str) -> str:
     told = " ".join(f"{key}={value}" for key, value in variables.items())
     head = f"$ {told} xenp2m {words}\n".replace("$  ", "$ ")
     if "TERM" in variables:
-        printed = on_a_terminal(*shlex.split(words), cwd=_folder(), environment=variables)[1]
+        printed = on_a_terminal(*shlex.split(words), cwd=_folder(), environment=variables, errors=False)[1]
         return head + printed.replace("\r\n", "\n").replace("\x1b", "^[")
     run = subprocess.run(
         [sys.executable, "-m", "xenp2m", *shlex.split(words)],
