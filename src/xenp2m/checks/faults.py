@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["kernel_faults"]
 
+_FOREIGN_FIXED = {(5, 10): 18, (5, 4): 100}
+"""Patch levels that took the fix of XSA-361 over."""
+
 
 def kernel_faults(host: Host, layout: Layout) -> tuple[Finding, ...]:
     """Notes about the host's kernel that no map decides, the same for every host of that kernel."""
@@ -55,7 +58,7 @@ def _version_faults(release: Release, word: int) -> list[str]:
         "compat-page-tables": word == 4 and version < (3, 7),
         "m2p-range-check": version < (3, 1),
         "last-leaf-unseen": linear and release.list_end == "entry",
-        "foreign-map-status": version < (5, 11, 1) and not (version[:2] == (5, 10) and version.patch >= 21),
+        "foreign-map-status": version < (5, 11, 1) and version.patch < _FOREIGN_FIXED.get(version[:2], 1 << 16),
         "hole-mapped-cacheable": release.era == "g3" and version < (5, 11),
     }
     return [code for code, held in holds.items() if held]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xenp2m.checks.stories import STORIES
+from xenp2m.checks.words import SHOWN
 from xenp2m.extents import subtract, union
 from xenp2m.findings import Finding
 from xenp2m.frames import Kind, counted
@@ -30,7 +31,6 @@ __all__ = ["MAX_MFN", "RULES", "m2p_findings", "map_findings"]
 MAX_MFN = 1 << 40
 """MFNs are below this: 52 bits of address (``PADDR_BITS`` of Xen, ``__PHYSICAL_MASK_SHIFT`` of Linux)."""
 
-_SHOWN_PFNS = 64
 _CHUNK = 1 << 20
 _MFN, _MISSING = KINDS.index(Kind.MFN), KINDS.index(Kind.MISSING)
 
@@ -49,7 +49,7 @@ def map_findings(source: Source, rules: Sequence[str] = ("map", "save")) -> list
 
 
 def _finding(code: str, what: str, ranges: Sequence[Range], why: str = "") -> Finding:
-    return Finding(STORIES[code], what, why, tuple(ranges[:_SHOWN_PFNS]))
+    return Finding(STORIES[code], what, why, tuple(ranges[:SHOWN]))
 
 
 def _ranges(source: Source, *kinds: Kind) -> list[Range]:

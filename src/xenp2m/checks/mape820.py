@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.checks.stories import STORIES
+from xenp2m.checks.words import SHOWN
 from xenp2m.e820 import RAM
 from xenp2m.extents import intersect, subtract
 from xenp2m.findings import Finding
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["e820_findings"]
 
-_SHOWN_PFNS = 64
 _ISA = (0xA0, 0x100)
 
 
@@ -58,4 +58,4 @@ def _finding(what: str, ranges: list[Range]) -> Finding:
     pages = sum(end - start for start, end in ranges)
     start, end = ranges[0]
     text = f"{counted(pages)} {what}: PFNs {start:#x} - {end:#x}{' and more' if len(ranges) > 1 else ''}"
-    return Finding(STORIES["map-overlaps-e820"], text, pfns=tuple(ranges[:_SHOWN_PFNS]))
+    return Finding(STORIES["map-overlaps-e820"], text, pfns=tuple(ranges[:SHOWN]))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from xenp2m.boot.overreach import over_reach
 from xenp2m.checks.stories import STORIES
+from xenp2m.checks.words import SHOWN, mib, pfns_text
 from xenp2m.findings import Finding, Outcome
 from xenp2m.frames import counted
 from xenp2m.model.balloon import driver_of
@@ -21,22 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["beyond_tree", "brk_exceeded", "over_reached", "premise"]
 
-_SHOWN = 64
 _PREMISE = (
     "the premise of the thread; since 2.6.37 extra memory lies behind the whole map, so this very BUG"
     " needs a region that begins inside the last GiB with identity in it, as in a map ending at 0xfec01000;"
     " from 3.2 on extra memory lies in RAM entries again, where the premise would hold"
 )
-
-
-def _mib(pages: int) -> str:
-    return f"{pages / 256:,.1f} MiB"
-
-
-def _pfns(ranges: list[Range]) -> str:
-    """PFN ranges, the first three of many."""
-    text = ", ".join(f"PFNs {start:#x} - {end:#x} ({start}, {end})" for start, end in ranges[:3])
-    return text + (" and more" if len(ranges) > 3 else "")
 
 
 def over_reached(host: Host, layout: Layout) -> Iterator[Finding]:
@@ -47,13 +37,13 @@ def over_reached(host: Host, layout: Layout) -> Iterator[Finding]:
     for code, ranges in (("identity-over-extra", found.identity), ("extra-over-hole", found.asked)):
         if ranges:
             pages = sum(end - start for start, end in ranges)
-            what = f"{counted(pages)} of extra memory are identity: {_pfns(ranges)}"
-            yield Finding(STORIES[code], what, *_balloon(host, found, tuple(ranges[:_SHOWN])))
+            what = f"{counted(pages)} of extra memory are identity: {pfns_text(ranges)}"
+            yield Finding(STORIES[code], what, *_balloon(host, found, tuple(ranges[:SHOWN])))
 
 
 def _balloon(host: Host, found: OverReach, pfns: tuple[Range, ...]) -> tuple[str, tuple[Range, ...], Outcome]:
     """What the balloon makes of it: the kernel stops, or goes on with a device's frame as memory."""
-    after = f"PFN {found.bug_pfn:#x}, after {_mib(found.filled)}"
+    after = f"PFN {found.bug_pfn:#x}, after {mib(found.filled)}"
     if driver_of(host.release.version).stops_on_valid:
         return f"the balloon stops dom0 with a BUG at {after}", pfns, Outcome.CRASHES
     return f"the balloon comes to {after}, and the page it gets there is never seen", pfns, Outcome.UNSETTLED
@@ -63,7 +53,7 @@ def premise(host: Host, layout: Layout) -> Iterator[Finding]:
     """Extra memory right behind the allocation, as the thread has it."""
     if host.extra == "contiguous":
         start, end = (layout.extra or [(host.nr_pages, host.nr_pages)])[0]
-        what = f"extra memory at {_pfns([(start, end)])}, right behind the allocation"
+        what = f"extra memory at {pfns_text([(start, end)])}, right behind the allocation"
         yield Finding(STORIES["extra-contiguous"], what, _PREMISE, ((start, end),))
 
 
@@ -74,9 +64,9 @@ def beyond_tree(host: Host, layout: Layout) -> Iterator[Finding]:
     if outside:
         pages = sum(e - s for s, e in outside)
         what = (
-            f"{counted(pages)} ({_mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
+            f"{counted(pages)} ({mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
         )
-        yield Finding(STORIES["extra-beyond-tree"], what, pfns=tuple(outside[:_SHOWN]))
+        yield Finding(STORIES["extra-beyond-tree"], what, pfns=tuple(outside[:SHOWN]))
 
 
 def brk_exceeded(host: Host, layout: Layout) -> Iterator[Finding]:

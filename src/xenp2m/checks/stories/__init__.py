@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xenp2m.checks.stories.boot import BOOT
 from xenp2m.checks.stories.diagnosis import DIAGNOSIS
 from xenp2m.checks.stories.explore import EXPLORE
-from xenp2m.checks.stories.faults import FAULTS
+from xenp2m.checks.stories.faults import FAULTS, UNRELEASED
 from xenp2m.checks.stories.frames import FRAMES
 from xenp2m.checks.stories.map import MAP
 from xenp2m.checks.stories.older import OLDER
@@ -21,5 +21,7 @@ __all__ = ["STORIES"]
 
 STORIES: dict[str, Story] = {
     story.code: story
-    for story in (*BOOT, *OLDER, *FRAMES, *FAULTS, *EXPLORE, *STREAM, *DIAGNOSIS, *MAP, *PASSTHROUGH)
+    for story in (
+        *BOOT, *OLDER, *FRAMES, *FAULTS, *UNRELEASED, *EXPLORE, *STREAM, *DIAGNOSIS, *MAP, *PASSTHROUGH,
+    )  # fmt: skip
 }

@@ -277,7 +277,7 @@ _ERRORS = (
         "Lower dom0_mem=, or use a kernel with memory hotplug.",
         "xen_remap_memory and xen_update_mem_tables, 4.3 to 7.x",
         trigger="a frame moves to a PFN above the end of the list",
-        fixed="not fixed; 4.3 (5097cdf6cef1) makes it rare",
+        fixed="not fixed; 4.3, which counts moved frames into the maximum, makes it rare",
     ),
     story(
         "ram-without-page",

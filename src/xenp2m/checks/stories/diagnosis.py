@@ -73,7 +73,7 @@ _LOG = (
         the memory or more is gone before the first process runs.""",
         """Give max in dom0_mem= the value of the start, or as little more as is needed, as in
         dom0_mem=2G,max:2G.""",
-        "sparse_init; xen_get_max_pages (d312ae878b6a, 3.1)",
+        "sparse_init; xen_get_max_pages, 3.1",
         trigger="struct pages that take an eighth of the first allocation or more",
     ),
     story(

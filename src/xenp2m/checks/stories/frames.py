@@ -19,7 +19,7 @@ _LOST = (
         "Give dom0 less memory, so that it ends below that entry, or use 3.2 or later.",
         f"xen_return_unused_memory and xen_set_identity, {SETUP}, 2.6.39 to 3.1",
         trigger="an entry that is not RAM above 1 MiB and below the initial allocation, up to 3.1",
-        fixed="3.2 (f3f436e33b92)",
+        fixed='3.2 ("xen: release all pages within 1-1 p2m mappings")',
     ),
     story(
         "remap-target-missed",
@@ -45,7 +45,7 @@ _LOST = (
         "Give max in dom0_mem= some megabytes more than dom0 starts with, or use 4.3 or later.",
         f"xen_memory_setup and xen_remap_memory, {SETUP}, 3.19 to 4.2",
         trigger="a hole below the initial allocation, and a maximum that leaves no RAM for its frames",
-        fixed="4.3 (5097cdf6cef1)",
+        fixed='4.3 ("xen: split counting of extra memory pages from remapping")',
     ),
     story(
         "map-entries-lost",
@@ -146,7 +146,7 @@ _IDENTITY = (
         "Use 3.11 or later, or 3.4 or earlier.",
         f"xen_set_identity_and_release_chunk, {SETUP}, since 3.5 (83d51ab473dd)",
         trigger="an UNUSABLE entry of dom0's map below the initial allocation, 3.5 to 3.10",
-        fixed="3.11 (e201bfcc5c4f, 3bc38cbceb85)",
+        fixed="3.11 (e201bfcc5c4f for what is mapped)",
     ),
     story(
         "ram-looks-like-hole",
@@ -159,7 +159,7 @@ _IDENTITY = (
         are (xenp2m bars).""",
         f"xen_memory_setup, {SETUP}; libxl's e820_sanitize, Xen 4.2",
         trigger="a domU whose map has RAM below 4 GiB that its final map neither has nor marks unusable",
-        fixed="Xen 4.2, in the tools (364fab04a6)",
+        fixed="Xen 4.2, in the tools (364fab04a6cd)",
     ),
 )
 
@@ -174,7 +174,7 @@ _LIMITS = (
         "Use 3.0.4, 3.1 or later, or limit dom0 with mem= on its own command line.",
         f"xen_memory_setup, {SETUP}, 2.6.39 to 3.0.3",
         trigger="a maximum below what the host's RAM allows, 2.6.39 to 3.0.3",
-        fixed="3.1 (d312ae878b6a), stable 3.0.4",
+        fixed='3.1, stable 3.0.4 ("xen: use maximum reservation to limit amount of usable RAM")',
     ),
     story(
         "max-wraps",
@@ -217,8 +217,9 @@ _LIMITS = (
         Severity.WARNING,
         "The list ends where other domains' pages are to go",
         """Since 5.9 pages of other domains are mapped at PFNs that dom0 never had. Without memory hotplug
-        its list ends with its own memory, and a store behind the end is a BUG: dom0 dies when it first
-        serves a guest. This is XSA-369, CVE-2021-28039.""",
+        its list ends with its own memory, and a store behind the end is a BUG: dom0 dies when it serves
+        guests. It takes a kernel with CONFIG_XEN_UNPOPULATED_ALLOC as well. This is XSA-369,
+        CVE-2021-28039.""",
         "Use a kernel with the fix, or one with CONFIG_XEN_MEMORY_HOTPLUG_LIMIT.",
         "xen_vmalloc_p2m_tree and __set_phys_to_machine, arch/x86/xen/p2m.c",
         trigger="dom0 without memory hotplug (--hotplug-limit 0), 5.9 to 5.11.3, 5.10 to 5.10.20",

@@ -20,6 +20,7 @@ MAP = (
         page of it can be the old one or the new one. xl dump-core does not pause the domain.""",
         "Pause the domain and take the dump again.",
         f"xen_p2m generation counter, {_P2M}, since 3.19; arch_shared_info in Xen's public headers",
+        trigger="an odd p2m_generation in the input",
     ),
     story(
         "map-duplicate",
@@ -30,6 +31,7 @@ MAP = (
         at rest never does.""",
         "Read the map again from a paused domain; if it stays, the guest's P2M is damaged.",
         "machine_to_phys_mapping has one entry for each frame (Xen's public headers)",
+        trigger="a machine frame behind more than one PFN, foreign ones left out",
     ),
     story(
         "map-entry-other",
@@ -39,6 +41,7 @@ MAP = (
         kernel writes: Linux warns when it meets such an entry and takes it for an error.""",
         "Read the same guest again; the list is damaged or was read from the wrong place.",
         f"get_phys_to_machine and set_phys_to_machine, {_P2M}; IDENTITY_FRAME in asm/xen/page.h",
+        trigger="an entry with the identity bit whose number is not its PFN",
     ),
     story(
         "map-mfn-implausible",
@@ -48,6 +51,7 @@ MAP = (
         frame above the highest one that Xen tells, and take the guest's list for damaged.""",
         "Check that the word size is right (32 or 64 bits) and that the file was not cut or joined.",
         f"mfn_in_pseudophysmap and the checks of the frame list, {_SAVE}, 4.17",
+        trigger="a machine frame of more than 40 bits",
     ),
     story(
         "map-past-end",
@@ -58,6 +62,7 @@ MAP = (
         restored.""",
         "Nothing for a guest that is being grown at this moment; else the guest tells the wrong number.",
         "arch.max_pfn, xc_domain_save and xc_core; Linux xen_setup_mfn_list_list and its updates",
+        trigger="an entry with a frame at or above max_pfn",
     ),
     story(
         "map-listed-disagrees",
@@ -68,6 +73,7 @@ MAP = (
         differ the guest changed it in between.""",
         "Take the dump from a paused domain.",
         "xc_domain_dumpcore_via_callback, tools/libs/guest/xg_core.c, 4.17",
+        trigger="a PFN with one frame in the file's table and another in the list in its pages",
     ),
     story(
         "map-m2p-disagrees",
@@ -77,6 +83,7 @@ MAP = (
         if the two tables agree; one that does not come back is treated as gone, or the save stops.""",
         "Take both tables at one moment from a paused domain; a lasting difference is a damaged P2M.",
         f"mfn_in_pseudophysmap, {_SAVE}, 4.17",
+        trigger="a machine frame whose M2P entry is not its PFN",
     ),
     story(
         "map-overlaps-e820",
@@ -87,6 +94,7 @@ MAP = (
         their own address; identity over RAM takes memory away.""",
         "Where devices are passed through, keep the guest's memory below the holes of its map.",
         "xen_set_identity_and_remap, arch/x86/xen/setup.c, 4.3 and later; held against 24 real boots",
+        trigger="frames or missing entries where the guest's E820 has no RAM, identity where it has",
     ),
     story(
         "save-loses-entries",
@@ -97,6 +105,7 @@ MAP = (
         missing; Linux does not put them back. Identity that is told by the shared page survives.""",
         "Detach devices and unmap grants before a save or a migration.",
         f"write_batch and normalise_page, {_SAVE}, 4.17; seen on real guests",
+        trigger="identity or foreign entries in a page of the list that is not shared",
     ),
     story(
         "save-refuses-list",
@@ -106,6 +115,7 @@ MAP = (
         stop at the first one that does not come back to a PFN ("Bad mfn in p2m_frame_list").""",
         "The list is damaged, or the domain was restored and has not run yet: unpause it once.",
         f"map_p2m_list and map_p2m_tree, {_SAVE}, 4.17",
+        trigger="a page of the list whose frame is behind no PFN",
     ),
     story(
         "map-foreign",
@@ -115,6 +125,7 @@ MAP = (
         the guest's and are not saved with it.""",
         "Nothing: this is normal for a domain that serves others.",
         f"set_foreign_p2m_mapping, {_P2M}",
+        trigger="entries with the foreign bit",
     ),
     story(
         "map-incomplete",
@@ -124,5 +135,6 @@ MAP = (
         nothing is known are unknown, not missing.""",
         "Take the dump again if the domain still runs.",
         "--salvage",
+        trigger="--salvage, of an input with a part that cannot be read",
     ),
 )

@@ -20,7 +20,9 @@ OLDER = (
         a GiB; with memory right behind the allocation it takes any hole that does not begin on a
         boundary. The series was changed before it landed: pages are made for the edges of each range.""",
         "Let max in dom0_mem= end before the GiB in which the hole begins, or use a kernel as it landed.",
-        "set_phys_to_machine of the series of 30 December 2010; mended as f4cec35b0d4b, 2.6.39",
+        "set_phys_to_machine of the series of 30 December 2010",
+        trigger="extra memory that reads as identity, because a swap turned a whole page of the tree",
+        fixed="before 2.6.39 (f4cec35b0d4b)",
     ),
     story(
         "extra-over-hole",
@@ -33,6 +35,8 @@ OLDER = (
         kernel stops with BUG_ON(phys_to_machine_mapping_valid(pfn)).""",
         "Do not balloon dom0 up that far (let max in dom0_mem= end before the hole), or use 3.2 or later.",
         "xen_memory_setup, xen_set_identity, arch/x86/xen/setup.c, 2.6.39 to 3.1",
+        trigger="extra memory over a hole of the map that is made identity, up to 3.1",
+        fixed="3.2",
     ),
     story(
         "extra-beyond-tree",
@@ -43,6 +47,8 @@ OLDER = (
         dom0 boots; a BUG in set_phys_to_machine ends it when the balloon first fills one of those frames.""",
         "Do not balloon dom0 up, or use 3.2 or later.",
         "xen_memory_setup and __set_phys_to_machine, 2.6.39 to 3.1",
+        trigger="extra memory behind the last frame that the tree can hold, up to 3.1",
+        fixed="3.2",
     ),
     story(
         "extra-contiguous",
@@ -55,6 +61,7 @@ OLDER = (
         would hold again; by then pages are made for the edges of each identity range.""",
         "Leave --extra away for what the kernel does.",
         "xen_memory_setup, arch/x86/xen/setup.c, 2.6.37 (36bc251b87f8); xen-devel, 4 January 2011",
+        trigger="--extra contiguous",
     ),
     story(
         "brk-exceeded",
@@ -67,5 +74,7 @@ OLDER = (
         """Use 3.16 or later, which share one page for all identity of a mid page; on 32 bits a 64-bit kernel
         helps as well, because its tree ends at 512 GiB. A map of fewer holes needs less.""",
         "RESERVE_BRK in arch/x86/xen/p2m.c, 2.6.39 to 3.18",
+        trigger="a boot that takes more early pages than p2m.c reserves, up to 3.18",
+        fixed="3.19, with the linear list; 3.16 (3cb83e46d032) needs far fewer",
     ),
 )
