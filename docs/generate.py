@@ -81,7 +81,7 @@ ERA_NOTES = (
     "What the answers of an era that is not verified rest on:",
     "",
     "* g1-3.0: boots as 2.6.39. No source of 3.0 to 3.0.3 was at hand; that 3.0.3 does not ask for the",
-    "  maximum reservation follows from Oracle's kernel, which added d312ae878b6a to it.",
+    "  maximum reservation follows from Oracle's kernel, which added that change to it in September 2011.",
     "* g1-3.1: the text of a 3.0 stable tree was read: the maximum reservation bounds extra memory, which",
     "  dom0 lifts to 4 GiB on 32 bits too and a domU never. 3.1 itself was not.",
     "* g1b: 3.5 without the frames populated anew; one log of 3.2.12 agrees.",

@@ -11,11 +11,14 @@ from xenp2m.checks.stories import STORIES
 from xenp2m.cli.app import run
 from xenp2m.cli.explore import _Bar
 from xenp2m.explore.eras import RULE_SETS
+from xenp2m.explore.exploration import explore
 from xenp2m.explore.operations import Scope
+from xenp2m.explore.search import search
 from xenp2m.explore.ways_out import WAYS
 from xenp2m.frames import Geometry
 
-SCHEMA = json.loads((Path(__file__).parent.parent / "docs/schema/explore-answer.schema.json").read_text())
+TOP = Path(__file__).parent.parent
+SCHEMA = json.loads((TOP / "docs/schema/explore-answer.schema.json").read_text())
 Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -99,6 +102,9 @@ def test_the_machine_of_a_story_has_its_fault(capsys, tmp_path):
         (["seed", "--variant", "colour=red"], "--variant"),
         (["seed", "--ops", "some"], "some"),
         (["seed", "--entries", "1"], "entries"),
+        (["seed", "--entries", "5"], "entries"),
+        (["seed", "--maps", "5"], "--compare as well"),
+        (["--compare", "--bound", "2"], "no --compare"),
         (["seed", "--bound", "0"], "bound"),
     ],
 )
@@ -143,3 +149,42 @@ def test_the_ways_out_are_compared_in_one_command(capsys):
     assert (status, answer["machines"]) == (0, 300)
     assert [one["rules"] for one in answer["ways"]] == list(WAYS)
     assert xenp2m(capsys, "explore", "linear", "--compare")[0] == 2
+
+
+def test_a_rule_set_named_twice_is_explored_once(capsys):
+    _, out, _ = xenp2m(capsys, "explore", "seed", "seed", "--bound", "1", "--ops", "boot", "--json")
+    assert len(rows(out)) == 1
+
+
+def test_interrupting_the_overview_keeps_what_was_done(capsys, monkeypatch):
+    done = []
+
+    def explored(scope, progress, **how):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(explore(scope, progress, **how))
+        return done[-1]
+
+    monkeypatch.setattr("xenp2m.cli.explore.explore", explored)
+    status, out, _ = xenp2m(capsys, "explore", "--bound", "1", "--ops", "boot")
+    assert status == 2
+    assert " seed-bit " in out
+    assert " seed-void-identity " not in out
+
+
+def test_where_a_search_stopped_is_said(capsys, monkeypatch):
+    monkeypatch.setattr(
+        "xenp2m.explore.exploration.search", lambda scope, progress: search(scope, progress, most=2000)
+    )
+    _, out, _ = xenp2m(capsys, "explore", "seed", "--ops", "all")
+    assert "every sequence of up to 2 operations" in out
+    assert "sequences of 3 were tried in part" in out
+
+
+def test_answers_of_the_comparison_are_valid(capsys):
+    schema = json.loads((TOP / "docs/schema/explore-compare.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    _, out, _ = xenp2m(capsys, "explore", "--compare", "--maps", "20", "--json")
+    validator = Draft202012Validator(schema)
+    validator.validate(rows(out)[0])
+    assert not validator.is_valid(rows(out)[0] | {"machines": 0})

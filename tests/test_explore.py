@@ -170,7 +170,18 @@ def test_a_bound_stops_and_more_of_it_only_adds():
     assert not short.search.complete
     assert short.search.depth == 1
     assert sorts(short) < sorts(long)
-    assert [default_bound(entries) for entries in (3, 4, 8)] == [2, 1, 1]
+    assert [default_bound(entries) for entries in (3, 4)] == [2, 1]
+    assert default_bound(3, is_linear=True) == 1
+
+
+def test_a_search_ends_at_some_states_and_claims_no_more_than_it_did():
+    scope = Scope(RULE_SETS["seed"], Geometry(8, 2), "all", 99)
+    cut, short = search(scope, most=2000), search(Scope(RULE_SETS["seed"], Geometry(8, 2), "all", 2))
+    assert not cut.complete
+    assert 2000 <= cut.states < 2400
+    assert cut.depth == 2
+    assert short.states < cut.states
+    assert {one.code for one in cut.found} >= {one.code for one in short.found}
 
 
 def test_the_same_every_time():

@@ -1,7 +1,7 @@
 """Extra regions: RAM frames without a machine frame, kept for the balloon.
 
 Source: ``xen_extra_mem[]``, ``xen_add_extra_mem`` and ``xen_del_extra_mem`` in
-``arch/x86/xen/setup.c`` (5097cdf6cef1, 4.3, to 7.x).
+``arch/x86/xen/setup.c`` (4.3 to 7.x).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Source: ``xen_memory_setup``, ``xen_return_unused_memory``, ``xen_set_identity``, ``xen_add_extra_mem``
 in ``arch/x86/xen/setup.c``, 2.6.39 (68df0da7f42b). Later 3.0 stable versions and 3.1 also ask for the
-maximum reservation (d312ae878b6a), and lift extra memory to 4 GiB in dom0 whatever the word size, and
+maximum reservation, and lift extra memory to 4 GiB in dom0 whatever the word size, and
 in no domU: read in the text of a 3.0 stable tree, not compared. 3.0 to 3.0.3 boot as 2.6.39, not read.
 """
 

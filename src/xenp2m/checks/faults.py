@@ -58,7 +58,8 @@ def _version_faults(release: Release, word: int) -> list[str]:
         "compat-page-tables": word == 4 and version < (3, 7),
         "m2p-range-check": version < (3, 1),
         "last-leaf-unseen": linear and release.list_end == "entry",
-        "foreign-map-status": version < (5, 11, 1) and version.patch < _FOREIGN_FIXED.get(version[:2], 1 << 16),
+        "foreign-map-status": version < (5, 11, 1)
+        and version.patch < _FOREIGN_FIXED.get(version[:2], 1 << 16),
         "hole-mapped-cacheable": release.era == "g3" and version < (5, 11),
     }
     return [code for code, held in holds.items() if held]

@@ -63,9 +63,7 @@ def beyond_tree(host: Host, layout: Layout) -> Iterator[Finding]:
     outside = [(max(s, end), e) for s, e in layout.extra or () if e > end] if end is not None else []
     if outside:
         pages = sum(e - s for s, e in outside)
-        what = (
-            f"{counted(pages)} ({mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
-        )
+        what = f"{counted(pages)} ({mib(pages)}) of extra memory lie behind PFN {end:#x}, where the tree ends"
         yield Finding(STORIES["extra-beyond-tree"], what, pfns=tuple(outside[:SHOWN]))
 
 

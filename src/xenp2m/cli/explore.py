@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
@@ -16,6 +17,7 @@ from xenp2m.explore.exploration import default_bound, explore
 from xenp2m.explore.operations import Scope
 from xenp2m.explore.ways_out import WAYS, compare
 from xenp2m.frames import Geometry
+from xenp2m.model.linear import LinearRules
 from xenp2m.model.rules import RULES
 from xenp2m.views.explore_answer import explore_answer
 from xenp2m.views.explore_text import overview_lines, story_lines
@@ -27,6 +29,16 @@ if TYPE_CHECKING:
     from xenp2m.explore.exploration import Exploration
 
 __all__ = ["command"]
+
+_COMPARE_OPTIONS = {"maps": "--maps", "seed": "--seed"}
+_SEARCH_OPTIONS = {
+    "ops": "--ops",
+    "entries": "--entries",
+    "bound": "--bound",
+    "runtime_pages": "--runtime-pages",
+    "early_pages": "--early-pages",
+    "variants": "--variant",
+}
 
 _OVERVIEW_BOUND = 3
 """Operations under ``all`` where every rule set is explored."""
@@ -40,12 +52,12 @@ _OVERVIEW_BOUND = 3
     default="both",
     help="What a boot does, every operation in any order, or one after the other.",
 )
-@click.option("--entries", type=click.IntRange(2, 8), default=2, help="Entries a page. [default: 2]")
+@click.option("--entries", type=click.IntRange(2, 4), default=2, help="Entries a page. [default: 2]")
 @click.option(
     "--bound",
     type=click.IntRange(1, 1000),
     help="Operations in the longest sequence. [default: until nothing new is reached on 2 "
-    "entries; 2 on 3, 1 on more; 3 under all where no RULES are named]",
+    "entries; 2 on 3, 1 for lists; 1 on 4; 3 under all where no RULES are named]",
 )
 @click.option(
     "--runtime-pages",
@@ -83,14 +95,21 @@ def command(names: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa:
     seed, 2.6.39, 3.18 or linear; without them all are explored and a table is shown. Example: xenp2m
     explore seed --ops boot
     """
-    count, seed = said.pop("maps"), said.pop("seed")
-    if said.pop("compare"):
+    names = tuple(dict.fromkeys(names))
+    count, seed, comparing = said.pop("maps"), said.pop("seed"), said.pop("compare")
+    _refuse_idle_options(_SEARCH_OPTIONS if comparing else _COMPARE_OPTIONS, comparing)
+    if comparing:
         return _compare(names, count, seed, as_json)
     variants: tuple[str, ...] = said["variants"]
     done: list[Exploration] = []
     bar = _Bar()
     for scope in _scopes(names, **said):
-        one = explore(scope, bar.operations(scope))
+        try:
+            one = explore(scope, bar.operations(scope), real=as_json or bool(names))
+        except KeyboardInterrupt:
+            bar.wipe()
+            _overview(done if not as_json and not names else [])
+            raise
         bar.wipe()
         done.append(one)
         if as_json:
@@ -101,9 +120,22 @@ def command(names: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa:
             for line in story_lines(one, columns(), paint):
                 click.echo(line)
     if not as_json and not names:
+        _overview(done)
+    return int(any(one.cases for one in done))
+
+
+def _overview(done: list[Exploration]) -> None:
+    if done:
         for line in overview_lines(done, columns(), paint):
             click.echo(line)
-    return int(any(one.cases for one in done))
+
+
+def _refuse_idle_options(idle: dict[str, str], comparing: bool) -> None:
+    """An option that would not be looked at is an error."""
+    context = click.get_current_context()
+    for name, option in idle.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InputError(f"explore {option}", "no --compare" if comparing else "--compare as well")
 
 
 def _compare(names: tuple[str, ...], count: int, seed: int, as_json: bool) -> int:
@@ -142,13 +174,13 @@ def _scopes(
     for name in names or RULE_SETS:
         rules = varied(RULE_SETS[name], variants)
         for which in ("boot", "all") if ops == "both" else (ops,):
-            most = _bound(bound, entries, which, bool(names))
+            most = _bound(bound, entries, which, bool(names), isinstance(rules, LinearRules))
             scopes.append(Scope(rules, geometry, which, most, runtime_pages, early_pages))
     return scopes
 
 
-def _bound(said: int | None, entries: int, ops: str, named: bool) -> int:
-    usual = default_bound(entries)
+def _bound(said: int | None, entries: int, ops: str, named: bool, is_linear: bool) -> int:
+    usual = default_bound(entries, is_linear=is_linear)
     if said is not None:
         return said
     return min(usual, _OVERVIEW_BOUND) if ops == "all" and not named else usual

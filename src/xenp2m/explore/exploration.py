@@ -22,12 +22,12 @@ NOTES = frozenset({"identity-refused", "identity-edge-not-split", "empty-range-a
 
 _UNBOUNDED = 1 << 10
 _BOUNDS = {2: _UNBOUNDED, 3: 2}
-"""Operations by entries a page; everything larger gets one. On the smallest toy all states are reached."""
+"""Operations by entries a page, otherwise one. On the smallest toy all states are reached."""
 
 
-def default_bound(entries: int) -> int:
-    """Operations that end within a minute."""
-    return _BOUNDS.get(entries, 1)
+def default_bound(entries: int, *, is_linear: bool = False) -> int:
+    """Operations that end within a minute; linear lists start in many more ways."""
+    return 1 if is_linear and entries > 2 else _BOUNDS.get(entries, 1)
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,15 @@ class Exploration:
     notes: list[Case]
 
 
-def explore(scope: Scope, progress: Callable[[int, int, int, int], None] | None = None) -> Exploration:
+def explore(
+    scope: Scope, progress: Callable[[int, int, int, int], None] | None = None, *, real: bool = True
+) -> Exploration:
     """Explore one rule set and retrace what was found.
 
     Args:
         scope: rules, geometry, operations and bound.
         progress: see `search`.
+        real: whether each counterexample is put on a real machine, too.
     """
     done = search(scope, progress)
     examples: list[Counterexample] = []
@@ -74,7 +77,7 @@ def explore(scope: Scope, progress: Callable[[int, int, int, int], None] | None 
         if after is not None and all(e.code != after.code for e in examples):
             examples.append(after)
     examples.sort(key=lambda example: len(example.shots))
-    cases = [Case(e, real_case(e)) for e in examples if e.code not in NOTES]
+    cases = [Case(e, real_case(e) if real else None) for e in examples if e.code not in NOTES]
     return Exploration(done, cases, [Case(e, None) for e in examples if e.code in NOTES])
 
 

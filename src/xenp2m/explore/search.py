@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from xenp2m.explore.operations import Scope
 
-__all__ = ["Found", "Machine", "Search", "State", "canonical", "search"]
+__all__ = ["MOST_STATES", "Found", "Machine", "Search", "State", "canonical", "search"]
+
+MOST_STATES = 500_000
+"""States at which a search ends, whatever its bound: less than a GiB of memory."""
 
 
 class State(NamedTuple):
@@ -63,7 +66,7 @@ class Search(NamedTuple):
         scope: what was explored.
         states: states reached.
         transitions: operations evaluated.
-        depth: operations in the longest sequence done.
+        depth: operations in the longest sequences of which every one was done.
         complete: whether every state that any sequence reaches was reached.
         found: faults, shortest first.
     """
@@ -260,12 +263,15 @@ class Machine:
         found.append(State(True, _LATE, 0, 0, state.runtime, units))
 
 
-def search(scope: Scope, progress: Callable[[int, int, int, int], None] | None = None) -> Search:
+def search(
+    scope: Scope, progress: Callable[[int, int, int, int], None] | None = None, most: int = MOST_STATES
+) -> Search:
     """Explore everything within a scope.
 
     Args:
         scope: rules, geometry, operations and bound.
         progress: is told the depth, how many states of it are done, of how many, and transitions.
+        most: states at which the search ends; `Search.depth` is then one less than what it was at.
 
     Returns:
         Counts, and for every code and operation the shortest way there.
@@ -275,12 +281,13 @@ def search(scope: Scope, progress: Callable[[int, int, int, int], None] | None =
     frontier = list(came_from)
     found: dict[tuple[str, str], State] = {}
     depth = 0
-    while frontier and depth < scope.bound:
-        depth += 1
+    while frontier and depth < scope.bound and len(came_from) < most:
         following: list[State] = []
         for index, state in enumerate(frontier):
+            if len(came_from) >= most:
+                break
             if progress is not None and index % 256 == 0:
-                progress(depth, index, len(frontier), machine.transitions)
+                progress(depth + 1, index, len(frontier), machine.transitions)
             for new in machine.expand(state):
                 if new not in came_from:
                     came_from[new] = state
@@ -289,7 +296,9 @@ def search(scope: Scope, progress: Callable[[int, int, int, int], None] | None =
                 for fault in machine.faults:
                     found.setdefault(fault, state)
                 machine.faults.clear()
-        frontier = following
+        else:
+            frontier = following
+            depth += 1
     faults = [Found(code, name, _chain(came_from, state)) for (code, name), state in found.items()]
     return Search(scope, len(came_from), machine.transitions, depth, not frontier, faults)
 

@@ -57,7 +57,8 @@ def overview_lines(done: Sequence[Exploration], width: int = 80, paint: Paint = 
     for scope in {one.search.scope.ops: one.search.scope for one in reversed(done)}.values():
         of_these = [one for one in done if one.search.scope.ops == scope.ops]
         complete = all(one.search.complete for one in of_these)
-        yield wrapped(f"{scope.ops}: {_covered(scope, complete, scope.bound)}", width, hang="   ")
+        depth = min(one.search.depth for one in of_these if complete or not one.search.complete)
+        yield wrapped(f"{scope.ops}: {_covered(scope, complete, depth)}", width, hang="   ")
     yield wrapped("xenp2m explore RULES tells the stories of one rule set", width)
 
 
@@ -76,6 +77,9 @@ def story_lines(done: Exploration, width: int = 80, paint: Paint = plain) -> Ite
     unverified = "" if scope.rules.verified else "not verified against a kernel's own code; "
     yield wrapped(unverified + scope.rules.source, width)
     yield wrapped(f"covered: {_covered(scope, search.complete, search.depth)}", width, hang="   ")
+    if not search.complete and search.depth < scope.bound:
+        text = f"stopped at {search.states:,} states; sequences of {search.depth + 1} were tried in part"
+        yield wrapped(text, width, hang="   ")
     found = plural(len(done.cases), "counterexample") if done.cases else "no counterexample"
     counts = f"{plural(search.states, 'state')}, {plural(search.transitions, 'transition')}"
     yield wrapped(f"{counts}: {found}", width)

@@ -21,7 +21,6 @@ __all__ = ["STORIES"]
 
 STORIES: dict[str, Story] = {
     story.code: story
-    for story in (
-        *BOOT, *OLDER, *FRAMES, *FAULTS, *UNRELEASED, *EXPLORE, *STREAM, *DIAGNOSIS, *MAP, *PASSTHROUGH,
-    )  # fmt: skip
+    for room in (BOOT, OLDER, FRAMES, FAULTS, UNRELEASED, EXPLORE, STREAM, DIAGNOSIS, MAP, PASSTHROUGH)
+    for story in room
 }

@@ -173,7 +173,7 @@ UNRELEASED = (
         overwritten. The next change of the same series, before 3.7, frees the list's own pages only. No
         release is known to have had the fault, so no boot is tested for it.""",
         "Nothing to do.",
-        "xen/mmu: Release just the MFN list, not MFN list and part of pagetables (the parent of 3fc509fc0c59)",
+        "xen/mmu: Release just the MFN list, not MFN list and part of pagetables (before 3fc509fc0c59)",
         trigger="a list that does not end on a 2 MiB boundary, in kernels between two changes of 2012",
         fixed="before 3.7",
         about="kernel",
