@@ -180,8 +180,9 @@ _ERAS = (
 )
 """Name of each era, and the first version that is no longer in it.
 
-3.0.4: Oracle's kernel of September 2011 adds "xen: use maximum reservation to limit amount of usable RAM" to 3.0.3, and trees of late 3.0 stable versions
-have it; which of the first stable versions took it is taken to be the next one."""
+3.0.4: Oracle's kernel of September 2011 adds "xen: use maximum reservation to limit amount of usable RAM" to
+3.0.3, and trees of late 3.0 stable versions have it; which of the first stable versions took it is taken to
+be the next one."""
 
 _P2M = (((3, 5), "2.6.39"), ((3, 7), "3.6"), ((3, 16), "3.12"), ((3, 18), "3.16"), ((3, 19), "3.18"))
 """Rules of the tree, and the first version that no longer has them."""
