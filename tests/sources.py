@@ -10,7 +10,18 @@ INVALID = (1 << 64) - 1
 IDENTITY, FOREIGN = 1 << 62, 1 << 63
 
 
-class Pages:
+class OneByOne:
+    """Memory that has `page` alone: many pages are many of them."""
+
+    whole = True
+
+    def pages(self, pfns):
+        found = [self.page(pfn) for pfn in pfns.tolist()]
+        rows = np.frombuffer(b"".join(page or bytes(4096) for page in found), np.uint8).reshape(-1, 4096)
+        return rows.copy(), np.array([page is not None for page in found], bool)
+
+
+class Pages(OneByOne):
     """Memory out of a dictionary."""
 
     def __init__(self, pages):

@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from sources import FOREIGN, IDENTITY, INVALID, Pages, source_of, table, walkable
+from sources import FOREIGN, IDENTITY, INVALID, OneByOne, Pages, source_of, table, walkable
 from xenp2m.errors import InputError
 from xenp2m.export.images import write_elf, write_flat
 from xenp2m.export.pagetables import PageTables
 from xenp2m.export.tables import COLUMNS, write_csv, write_parquet
-from xenp2m.frames import PAGE_SIZE
+from xenp2m.extents import Run
+from xenp2m.frames import PAGE_SIZE, Kind
 from xenp2m.maps.pagewalk import walk
+from xenp2m.p2m import P2M
+from xenp2m.sources.feed import PipeFeed
+from xenp2m.sources.stream.reader import read as read_stream
+from xenp2m.sources.synth_stream import synth_stream
 
 MAP = [5, 6, INVALID, IDENTITY | 3, 9, 8, 7, FOREIGN | 4, IDENTITY | 1]
 RUNS = [
@@ -137,7 +142,7 @@ def test_more_stretches_than_an_elf_header_can_count():
     number = 0x10001
     page = bytes([7]) * PAGE_SIZE
 
-    class Every:
+    class Every(OneByOne):
         def page(self, pfn):
             return page if pfn in (0, 2 * number - 2) else bytes(PAGE_SIZE)
 
@@ -178,6 +183,17 @@ def test_no_image_without_memory():
             write(source_of([1]), io.BytesIO())
         with pytest.raises(InputError, match="the guest's memory"):
             write(source_of([1], memory=Pages({})), io.BytesIO())
+
+
+def test_no_image_of_a_pipe_that_has_passed():
+    """Of a pipe a few pages are kept: an image of them would look like a guest full of zeros."""
+    data = synth_stream(P2M([Run(0, 64, Kind.MFN, 9, 1)]))
+    stream = io.BytesIO(data)
+    source = read_stream(PipeFeed("a pipe", lambda room: stream.readinto(room.data)))
+    assert source.memory.page(int(source.leaves.frames[0])) is not None
+    for write in (write_flat, write_elf):
+        with pytest.raises(InputError, match="a pipe: expected a file"):
+            write(source, io.BytesIO())
 
 
 def test_csv():

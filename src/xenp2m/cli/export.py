@@ -105,6 +105,8 @@ def _said(source: Source, image: Image, form: str) -> str:
         parts.append("page tables hold PFNs already")
     elif not source.guest.translated:
         parts.append(f"{image.tables:,} page tables put into pseudo-physical form")
+        if image.inferred:
+            parts.append(f"{image.inferred:,} of them known only by how the guest maps them")
         if image.cleared:
             parts.append(f"{image.cleared:,} entries to other frames cleared")
     if form == "elf":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "write_elf", "write_flat"]
 
-_ZERO = bytes(PAGE_SIZE)
+_BATCH = 1 << 8
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 _PHDR = struct.Struct("<IIQQQQQQ")
 _SHDR = struct.Struct("<IIQQQQIIQQ")
@@ -42,12 +43,14 @@ class Image(NamedTuple):
     Attributes:
         pages: pages of the guest.
         tables: page tables put into pseudo-physical form.
+        inferred: those of them that no context leads to, known by how the guest maps them.
         cleared: entries of theirs that led to no frame of the guest.
         vmcoreinfo: whether the kernel's own description was found (an ELF carries it as a note).
     """
 
     pages: int
     tables: int
+    inferred: int
     cleared: int
     vmcoreinfo: bool = False
 
@@ -61,16 +64,14 @@ def write_flat(source: Source, file: BinaryIO, progress: Progress = int) -> Imag
         progress: told how many pages are written.
 
     Raises:
-        InputError: the source has no memory.
+        InputError: the source has no memory, or parts of it only, as of a stream in a pipe.
     """
     tables = PageTables(source)
     pfns = _pfns(source)
-    for pfn, page in _pages(source, pfns, tables, progress):
-        if page != _ZERO:
-            file.seek(pfn * PAGE_SIZE)
-            file.write(page)
+    for part, rows in _blocks(source, pfns, tables, progress):
+        _put(file, part.astype(np.int64), rows)
     file.truncate((int(pfns[-1]) + 1) * PAGE_SIZE)
-    return Image(int(pfns.size), len(tables.levels), tables.cleared)
+    return Image(int(pfns.size), len(tables.levels), tables.inferred, tables.cleared)
 
 
 def write_elf(source: Source, file: BinaryIO, progress: Progress = int) -> Image:
@@ -85,53 +86,83 @@ def write_elf(source: Source, file: BinaryIO, progress: Progress = int) -> Image
         progress: told how many pages are written.
 
     Raises:
-        InputError: the source has no memory.
+        InputError: the source has no memory, or parts of it only, as of a stream in a pipe.
     """
     tables = PageTables(source)
     pfns = _pfns(source)
     loads = ranges_of(pfns)
     notes = _EHDR.size + _PHDR.size * (len(loads) + 1) + _SHDR.size
     start = (notes + _NOTE_ROOM + PAGE_SIZE - 1) & -PAGE_SIZE
-    found = b""
-    for index, (pfn, page) in enumerate(_pages(source, pfns, tables, progress)):
-        if not found and page[12 : 12 + len(_VMCOREINFO)] == _VMCOREINFO:
-            found = _vmcoreinfo(source, pfn, page)
-        if page != _ZERO:
-            file.seek(start + index * PAGE_SIZE)
-            file.write(page)
-    file.truncate(start + int(pfns.size) * PAGE_SIZE)
+    found, place = b"", start // PAGE_SIZE
+    for part, rows in _blocks(source, pfns, tables, progress):
+        if not found:
+            found = _vmcoreinfo(source, part, rows)
+        _put(file, np.arange(place, place + part.size), rows)
+        place += part.size
+    file.truncate(place * PAGE_SIZE)
     file.seek(0)
     file.write(_headers(source, loads, notes, start, len(found)))
     file.seek(notes)
     file.write(found)
-    return Image(int(pfns.size), len(tables.levels), tables.cleared, bool(found))
+    return Image(int(pfns.size), len(tables.levels), tables.inferred, tables.cleared, bool(found))
 
 
 def _pfns(source: Source) -> NDArray[np.uint64]:
+    if source.memory is not None and not source.memory.whole:
+        text = "a file: of a pipe only page tables and the pages of the list are kept"
+        raise InputError(source.origin.name, text, "a pipe")
     pfns = source.memory.pfns() if source.memory is not None else np.zeros(0, np.uint64)
     if not pfns.size:
         raise InputError(source.origin.name, "an input with the guest's memory", source.origin.format)
     return pfns
 
 
-def _pages(
+def _blocks(
     source: Source, pfns: NDArray[np.uint64], tables: PageTables, progress: Progress
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint8]]]:
+    """PFNs and their pages as an image has them, many at a time."""
     assert source.memory is not None
-    for index, pfn in enumerate(pfns.tolist()):
-        page = source.memory.page(pfn)
-        if page is None:
-            raise InputError(source.origin.name, f"the page of PFN {pfn:#x}", "none: the input has changed")
-        yield pfn, tables.converted(pfn, page)
-        if index % 256 == 255:
-            progress(index)
+    known = np.array(sorted(tables.levels), np.uint64)
+    for low in range(0, pfns.size, _BATCH):
+        part = pfns[low : low + _BATCH]
+        rows, there = source.memory.pages(part)
+        if not there.all():
+            gone = int(part[~there][0])
+            raise InputError(source.origin.name, f"the page of PFN {gone:#x}", "none: the input has changed")
+        for row in np.flatnonzero(np.isin(part, known)).tolist():
+            page = tables.converted(int(part[row]), rows[row].tobytes())
+            rows[row] = np.frombuffer(page, np.uint8)
+        yield part, rows
+        progress(low + part.size)
 
 
-def _vmcoreinfo(source: Source, pfn: int, page: bytes) -> bytes:
-    """The note that begins a page, whole; empty where it is none.
+def _put(file: BinaryIO, places: NDArray[np.int64], rows: NDArray[np.uint8]) -> None:
+    """Write pages to their places, counted in pages; a page of zeros stays a hole."""
+    used = np.flatnonzero(rows.view(np.uint64).any(axis=1))
+    far = (np.diff(used) != 1) | (np.diff(places[used]) != 1)
+    edges = [0, *(np.flatnonzero(far) + 1).tolist(), int(used.size)]
+    for low, high in pairwise(edges):
+        if high > low:
+            first = int(used[low])
+            file.seek(int(places[first]) * PAGE_SIZE)
+            file.write(rows[first : first + high - low].tobytes())
+
+
+def _vmcoreinfo(source: Source, pfns: NDArray[np.uint64], rows: NDArray[np.uint8]) -> bytes:
+    """The first note among pages that begins one of them, whole; empty where there is none.
 
     Linux fills a page-aligned buffer with the note as a core shall have it (``update_vmcoreinfo_note``).
     """
+    size = len(_VMCOREINFO)
+    begins = (rows[:, 12 : 12 + size] == np.frombuffer(_VMCOREINFO, np.uint8)).all(axis=1)
+    for row in np.flatnonzero(begins).tolist():
+        if note := _note(source, int(pfns[row]), rows[row].tobytes()):
+            return note
+    return b""
+
+
+def _note(source: Source, pfn: int, page: bytes) -> bytes:
+    """The note that begins a page, whole; empty where it is none."""
     name, size, kind = _NHDR.unpack_from(page)
     if name != len(_VMCOREINFO) or kind or not 0 < size <= 2 * PAGE_SIZE:
         return b""

@@ -35,14 +35,14 @@ class PageTables:
 
     Attributes:
         levels: PFN of every page table found, and its level.
-        roots: PFNs of the top tables.
+        inferred: those of `levels` that no context leads to (`xenp2m.export.readonly`).
         cleared: entries whose frame is not the guest's, cleared so far by `converted`.
     """
 
     def __init__(self, source: Source) -> None:
         """Walk all page tables of `source` that can be reached. O(page tables)."""
         self.levels: dict[int, int] = {}
-        self.roots: tuple[int, ...] = ()
+        self.inferred = 0
         self.cleared = 0
         self._source = source
         self._wide = source.guest.geometry.word == 8
@@ -79,7 +79,6 @@ class PageTables:
             frames.append(cr3_frame(guest.p2m_cr3, guest.geometry))
         tables = np.unique(self._source.p2m.inverse(np.array(frames, np.int64)))
         tables = tables[tables >= 0]
-        self.roots = tuple(tables.tolist())
         for level in range(4 if self._wide else 3, 0, -1):
             below = [self._visit(pfn, level) for pfn in tables.tolist() if pfn not in self.levels]
             if level == 1 or not below:
@@ -89,7 +88,9 @@ class PageTables:
         if self._wide:
             leaves = [pfn for pfn, level in self.levels.items() if level == 1]
             more = readonly_tables(self._source, leaves, self._reverse)
+            known = len(self.levels)
             self.levels = more | self.levels
+            self.inferred = len(self.levels) - known
 
     def _visit(self, pfn: int, level: int) -> NDArray[np.int64]:
         """Note one table; the frames of the tables below it."""

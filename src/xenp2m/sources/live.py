@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ _PAUSE_SECONDS = 0.2
 
 class LiveMemory:
     """Pages of a running domain as they are when they are asked for."""
+
+    whole: ClassVar[bool] = True
 
     def __init__(self, p2m: P2M, fetch: Fetch) -> None:
         """Serve the frames that `p2m` names, read by `fetch`."""

@@ -7,7 +7,7 @@ domain; what an input cannot tell is None or `Kind.UNKNOWN`, never a guess.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from xenp2m.display import Displayed
 from xenp2m.frames import GEOMETRY_64, Geometry
@@ -103,7 +103,14 @@ class Leaves:
 
 
 class Memory(Protocol):
-    """The pages of a guest that an input carries, by PFN."""
+    """The pages of a guest that an input carries, by PFN.
+
+    Attributes:
+        whole: every page of the input can be asked for; of a stream in a pipe only the list's own pages
+            and page tables are kept.
+    """
+
+    whole: ClassVar[bool]
 
     def page(self, pfn: int) -> bytes | None:
         """The 4096 bytes of `pfn`, or None where the input has none. Never silent zeros."""

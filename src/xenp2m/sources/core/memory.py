@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class CoreMemory:
         table: which page is which.
         translated: the guest's page tables hold PFNs, as those of HVM and PVH guests do.
     """
+
+    whole: ClassVar[bool] = True
 
     def __init__(self, file: Binary, offset: int, pages: int, table: CoreTable, *, translated: bool) -> None:
         """Serve the first `pages` pages from `offset` on."""

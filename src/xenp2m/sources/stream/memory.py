@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ __all__ = ["FileMemory", "KeptMemory"]
 
 class FileMemory:
     """Pages by PFN out of a stream in a file; the file stays open as long as this lives."""
+
+    whole: ClassVar[bool] = True
 
     def __init__(self, binary: Binary, index: PageIndex) -> None:
         """Serve the pages that `index` places in `binary`."""
@@ -55,6 +57,8 @@ class FileMemory:
 
 class KeptMemory:
     """The pages that were kept while a pipe passed: the P2M's own, and page tables."""
+
+    whole: ClassVar[bool] = False
 
     def __init__(self, pages: dict[int, bytes]) -> None:
         """Serve `pages` by PFN."""
