@@ -1,6 +1,7 @@
 """Our own file: what is saved is what is loaded, and nothing else."""
 
 import io
+import json
 import zipfile
 from dataclasses import fields
 
@@ -123,6 +124,36 @@ def test_what_no_save_wrote_is_refused(tmp_path, changes):
     npz.save(list(sources())[3], path)
     rewritten(path, **changes)
     with pytest.raises(InputError):
+        npz.read(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("guest", "max_pfn", "many"),
+        ("guest", "max_pfn", True),
+        ("guest", "p2m_vaddr", 1 << 64),
+        ("guest", "p2m_vaddr", 1.5),
+        ("guest", "cr3", ["5"]),
+        ("guest", "cr3", 5),
+        ("guest", "vcpus", -2),
+        ("guest", "colour", 1),
+        ("origin", "name", 5),
+        ("origin", "sha256", []),
+        ("", "lost", "abc"),
+        ("", "inferred", [5]),
+        ("", "findings", [["map-foreign", 5, "", []]]),
+        ("", "findings", [["map-foreign", "", "", [["a", "b"]]]]),
+    ],
+)
+def test_facts_of_another_type_are_refused(tmp_path, part, key, value):
+    path = tmp_path / "map.npz"
+    npz.save(list(sources())[3], path)
+    with zipfile.ZipFile(path) as archive, archive.open("xenp2m.about.npy") as member:
+        about = json.loads(np.load(io.BytesIO(member.read())).tobytes())
+    (about[part] if part else about)[key] = value
+    rewritten(path, xenp2m_about=np.frombuffer(json.dumps(about).encode(), np.uint8))
+    with pytest.raises(InputError, match="the arrays of an"):
         npz.read(path)
 
 

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from dataclasses import asdict
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,14 @@ _LIMIT, _RATIO = 256 << 20, 64
 _COLUMNS = {"start": np.int64, "end": np.int64, "kind": np.int8, "mfn": np.int64, "step": np.int8}
 _ROW = 26
 _STAMP = (1980, 1, 1, 0, 0, 0)
+_NUMBER, _MAYBE, _TEXT = (int,), (int, NoneType), (str,)
+_ORIGIN = {"name": _TEXT, "format": _TEXT, "size": _MAYBE, "sha256": (str, NoneType)}
+_GUEST = {
+    "translated": (bool,), "max_pfn": _MAYBE, "form": _TEXT, "p2m_cr3": _NUMBER, "p2m_vaddr": _NUMBER,
+    "frame_list_list": _NUMBER, "generation": _MAYBE, "xen": (str, NoneType), "vcpus": _MAYBE,
+    "frames": _TEXT, "cr3": (list,),
+}  # fmt: skip
+_LEAVES = {"space": _TEXT, "identity": _MAYBE, "missing": _MAYBE, "why": _TEXT}
 
 
 def sniff(head: bytes) -> bool:
@@ -168,28 +177,51 @@ def _source(arrays: dict[str, NDArray[Any]], name: str) -> Source:
         raise InputError(name, f"version {_VERSION} of the format", shorten(about["xenp2m"]))
     if about["kinds"] != [kind.value for kind in KINDS]:
         raise InputError(name, f"kinds {', '.join(KINDS)}", shorten(about["kinds"]))
-    facts = about["guest"]
-    geometry = GEOMETRIES[facts.pop("geometry")]
-    guest = Guest(**facts | {"cr3": tuple(facts["cr3"])}, geometry=geometry)
+    geometry = GEOMETRIES[about["guest"].pop("geometry")]
+    facts = _typed(about["guest"], _GUEST)
+    guest = Guest(**facts | {"cr3": tuple(_row(facts["cr3"], int))}, geometry=geometry)
     listed_beyond, beyond = (Kind(each) for each in about["beyond"])
     leaves = None
     if about["leaves"] is not None:
-        leaves = Leaves(_words(arrays["leaves"]), **about["leaves"])
+        leaves = Leaves(_words(arrays["leaves"]), **_typed(about["leaves"], _LEAVES))
     listed = any(key.startswith("listed.") for key in arrays)
     return Source(
-        Origin(**about["origin"]),
+        Origin(**_typed(about["origin"], _ORIGIN)),
         guest,
         _map(arrays, "p2m", P2M([], geometry=geometry, beyond=beyond)),
         listed=_map(arrays, "listed", P2M([], geometry=geometry, beyond=listed_beyond)) if listed else None,
         leaves=leaves,
-        lost=tuple(about["lost"]),
-        inferred=tuple(about["inferred"]),
-        findings=tuple(
-            Finding(STORIES[code], what, why, tuple((low, high) for low, high in pfns))
-            for code, what, why, pfns in about["findings"]
-        ),
+        lost=tuple(_row(about["lost"], str)),
+        inferred=tuple(_row(about["inferred"], str)),
+        findings=tuple(_finding(*each) for each in about["findings"]),
         m2p=_words(arrays["m2p"]) if "m2p" in arrays else None,
     )
+
+
+def _finding(code: str, what: str, why: str, pfns: list[object]) -> Finding:
+    ranges = tuple((low, high) for low, high in (_row(each, int) for each in pfns))
+    _row([what, why], str)
+    return Finding(STORIES[code], what, why, ranges)
+
+
+def _typed(told: dict[str, Any], kinds: dict[str, tuple[type, ...]]) -> dict[str, Any]:
+    """`told`, when each of its values is of the types that its name has in `kinds`."""
+    for key, value in told.items():
+        if type(value) not in kinds[key]:
+            raise ValueError(f"{key} cannot be {shorten(value)}")
+        if type(value) is int:
+            _row([value], int)
+    return told
+
+
+def _row(values: object, kind: type) -> list[Any]:
+    """`values`, when it is a list of nothing but `kind`; numbers of 64 bits or -1."""
+    if not isinstance(values, list):
+        raise ValueError(f"expected a list, got {shorten(values)}")
+    for value in values:
+        if type(value) is not kind or (type(value) is int and not -1 <= value < 1 << 64):
+            raise ValueError(f"expected {kind.__name__}, got {shorten(value)}")
+    return values
 
 
 def _words(array: NDArray[Any]) -> NDArray[np.uint64]:
