@@ -5,8 +5,11 @@ import pytest
 
 from cores_data import ALL, LINUX, TINY, bytes_of, live, unpack
 from xenp2m.errors import InputError, UnsupportedError
+from xenp2m.extents import Run
 from xenp2m.frames import Kind
+from xenp2m.p2m import P2M
 from xenp2m.sources.core.reader import read, sniff
+from xenp2m.sources.synth_core import synth_core
 
 INVALID = np.uint64((1 << 64) - 1)
 IDENTITY = 1 << 62
@@ -151,3 +154,12 @@ def test_packed_cores_name_the_pipe(tmp_path, magic, tool):
     path.write_bytes(magic + bytes(100))
     with pytest.raises(InputError, match=f"{tool} -dc .*vm.core"):
         read(path)
+
+
+def test_reading_the_list_is_told(tmp_path):
+    synth_core(tmp_path / "a", P2M([Run(0, 40_000, Kind.MFN, 9, 1)]))
+    told = []
+    source = read(tmp_path / "a", progress=lambda done, total: told.append((done, total)))
+    assert len(source.p2m) == 40_000
+    leaves = -(-40_000 // 512)
+    assert told[-1] == (leaves, leaves)

@@ -6,6 +6,7 @@ are first asked for.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +29,11 @@ from xenp2m.sources.source import Guest, LazySource, Origin, Source
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from xenp2m.sources.core.elf import CoreElf
     from xenp2m.sources.core.notes import CoreNotes
+    from xenp2m.sources.pagetable import Fetch
     from xenp2m.sources.source import Progress
 
 __all__ = ["read", "sniff"]
@@ -66,7 +70,8 @@ def read(path: Path | str, *, salvage: bool = False, progress: Progress | None =
     pages = elf.sections[coreelf.PAGES]
     memory = CoreMemory(file, pages.offset, pages.size // PAGE_SIZE, table, translated=notes.translated)
     origin = Origin(file.name, f"xen core, {'HVM' if notes.translated else 'PV'}", file.size)
-    return LazySource(origin, memory, lambda: _load(file, origin, elf, notes, memory, salvage=salvage))
+    load = partial(_load, file, origin, elf, notes, salvage=salvage, progress=progress)
+    return LazySource(origin, memory, lambda: load(memory))
 
 
 def _refuse_others(file: Binary) -> None:
@@ -89,7 +94,14 @@ def _check_counts(file: Binary, elf: CoreElf, notes: CoreNotes, *, salvage: bool
 
 
 def _load(
-    file: Binary, origin: Origin, elf: CoreElf, notes: CoreNotes, memory: CoreMemory, *, salvage: bool
+    file: Binary,
+    origin: Origin,
+    elf: CoreElf,
+    notes: CoreNotes,
+    memory: CoreMemory,
+    *,
+    salvage: bool,
+    progress: Progress | None,
 ) -> Source:
     guest, where = _guest(file, elf, notes)
     table = memory.table.table()
@@ -101,12 +113,8 @@ def _load(
     if not table.start.size and guest.max_pfn:
         table = RunTable.of([Run(0, min(guest.max_pfn, 1 << 52), Kind.UNKNOWN)])
     listed = P2M(table, geometry=guest.geometry, beyond=Kind.UNKNOWN)
-    try:
-        found = recover_list(guest, memory.frames, notes.nr_pages, where, memory.has)
-    except InputError as error:
-        if not salvage:
-            raise
-        found = GuestList(guest, lost=(f"the guest's own list: {error}",))
+    watched = _watched(memory.frames, guest, progress)
+    found = _own_list(guest, watched, notes.nr_pages, where, memory, salvage=salvage)
     inferred = found.inferred
     if found.p2m is None:
         inferred = (*inferred, f"the map is the core's own table, {coreelf.P2M_TABLE}, which has frames only")
@@ -120,6 +128,32 @@ def _load(
         lost=(*elf.lost, *memory.table.lost, *found.lost),
         inferred=inferred,
     )
+
+
+def _own_list(
+    guest: Guest, fetch: Fetch, pages: int, where: str, memory: CoreMemory, *, salvage: bool
+) -> GuestList:
+    """The guest's own list; one line instead of it where it is of no sense and `salvage` is set."""
+    try:
+        return recover_list(guest, fetch, pages, where, memory.has)
+    except InputError as error:
+        if not salvage:
+            raise
+        return GuestList(guest, lost=(f"the guest's own list: {error}",))
+
+
+def _watched(fetch: Fetch, guest: Guest, progress: Progress | None) -> Fetch:
+    """`fetch`, telling how many pages it was asked for of those that the guest's list has."""
+    done, total = 0, -(-(guest.max_pfn or 0) // guest.geometry.entries)
+
+    def watched(frames: NDArray[np.uint64], /) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        nonlocal done
+        done += frames.size
+        if progress is not None:
+            progress(min(done, total), total)
+        return fetch(frames)
+
+    return watched
 
 
 def _guest(file: Binary, elf: CoreElf, notes: CoreNotes) -> tuple[Guest, str]:
