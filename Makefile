@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs snapshots lock clean \
-	wheel zipapp package-check
+	site man wheel zipapp package-check matrix
 
 help: ## show these goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,14 @@ lock: ## pin the newest development versions in requirements/dev.txt (needs uv)
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--output-file requirements/dev.txt pyproject.toml requirements/dev.in
 
+site: $(VENV)/.ready ## build the documentation in build/site, a warning is an error
+	@$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/site
+	@echo build/site/index.html
+
+man: $(VENV)/.ready ## build the man page build/man/xenp2m.1
+	@$(BIN)/python -m sphinx -b man -W --keep-going -q docs build/man
+	@echo build/man/xenp2m.1
+
 wheel: $(VENV)/.ready ## build the wheel and the source archive in dist
 	@$(BIN)/python -m build --no-isolation --outdir dist . | tail -n 1
 
@@ -73,6 +81,9 @@ zipapp: $(VENV)/.ready ## build build/xenp2m.pyz: one file for hosts without pip
 
 package-check: $(VENV)/.ready ## build, install and try every package (ARGS=--debian: with Debian 12's Python, too)
 	@$(BIN)/python -m release.check $(ARGS)
+
+matrix: $(VENV)/.ready ## the main tests with every Python of this machine, and the oldest libraries (ARGS="tests/...")
+	@$(BIN)/python -m release.matrix $(ARGS)
 
 clean: ## remove .venv, caches and built files
 	@rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

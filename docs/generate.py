@@ -1,13 +1,14 @@
 """Write what commands print into the documents: ``make docs``.
 
-In Markdown, the code block behind ``<!-- output of: COMMAND -->`` is replaced by what the command
-prints at 80 columns, and the picture behind ``<!-- picture of: COMMAND -->`` by what it draws.
-``docs/findings.md`` is written from the catalogue. With ``--check`` nothing is written and the status
-says whether everything is up to date.
+In Markdown, the code block behind ``<!-- output of: COMMAND -->`` is replaced by the command and what
+it prints at 80 columns, and the picture behind ``<!-- picture of: COMMAND -->`` by what it draws.
+``docs/findings.md`` is written from the catalogue, ``docs/commands.md`` from the help. With ``--check``
+nothing is written and the status says whether everything is up to date.
 """
 
 from __future__ import annotations
 
+import json
 import lzma
 import os
 import re
@@ -15,7 +16,11 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import textwrap
+from functools import cache
 from pathlib import Path
+
+from helptext import commands_page
 
 from xenp2m.boot.select import ERAS
 from xenp2m.checks.stories import STORIES
@@ -24,9 +29,11 @@ from xenp2m.model.rules import RULES
 
 TOP = Path(__file__).parent.parent
 PICTURE = re.compile(r"<!-- picture of: (.+?) -->\n!\[.*?\]\((.+?)\)")
+LIST = re.compile(r"(<!-- list of: schemas -->\n).*?(<!-- end of list -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- output of: (.+?) -->\n```\n)(.*?)(```\n)", re.DOTALL)
 
 
+@cache
 def output(command: str) -> str:
     """What a command of the documents prints; ``xz -dc FILE | COMMAND`` reads a packed file of the tests."""
     packed, _, command = command.rpartition(" | ")
@@ -34,13 +41,34 @@ def output(command: str) -> str:
     words = shlex.split(command)
     if words[0] == "xenp2m":
         words = [sys.executable, "-m", *words]
+    elif words[:2] == ["python3", "xenp2m.pyz"]:
+        return _of_zipapp(words[2:])
     elif words == ["make", "judge"]:
         words = [sys.executable, "tests/judge.py"]
+    return _printed(words, given)
+
+
+def _of_zipapp(arguments: list[str]) -> str:
+    """What the zipapp prints, made for this in a place of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "xenp2m.pyz")
+        _printed([sys.executable, "-m", "release.pyz", str(file)])
+        return _printed([sys.executable, str(file), *arguments])
+
+
+def _printed(words: list[str], given: bytes | None = None) -> str:
     environment = os.environ | {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
     run = subprocess.run(words, input=given, capture_output=True, cwd=TOP, env=environment, check=False)
     if run.returncode > 1 or run.stderr:
-        raise SystemExit(f"{command}: status {run.returncode}\n{run.stderr.decode()}")
+        raise SystemExit(f"{shlex.join(words)}: status {run.returncode}\n{run.stderr.decode()}")
     return run.stdout.decode()
+
+
+def shown(command: str) -> str:
+    """A command as one types it; a long one goes on in the next line."""
+    lines = textwrap.wrap(f"$ {command}", 78, break_long_words=False, break_on_hyphens=False)
+    folded = " \\\n    ".join(lines)
+    return (folded if shlex.split(folded) == shlex.split(f"$ {command}") else f"$ {command}") + "\n"
 
 
 def pictures(text: str, beside: Path = TOP) -> dict[Path, bytes]:
@@ -55,7 +83,16 @@ def pictures(text: str, beside: Path = TOP) -> dict[Path, bytes]:
 
 def generated(text: str) -> str:
     """A document with every block filled in."""
-    return BLOCK.sub(lambda match: match[1] + output(match[2]) + match[4], text)
+    text = LIST.sub(lambda match: f"{match[1]}\n{schemas()}\n{match[2]}", text)
+    return BLOCK.sub(lambda match: match[1] + shown(match[2]) + output(match[2]) + match[4], text)
+
+
+def schemas() -> str:
+    """The published schemas as a table."""
+    rows = ["| schema | of |", "|---|---|"]
+    for path in sorted((TOP / "docs/schema").glob("*.json")):
+        rows.append(f"| [{path.name}](schema/{path.name}) | {json.loads(path.read_text())['title']} |")
+    return "\n".join(rows) + "\n"
 
 
 def catalogue() -> str:
@@ -110,16 +147,15 @@ def eras() -> str:
 def main() -> int:
     """Write or check; return the exit status."""
     stale = []
-    readme, thread = (TOP / "README.md").read_text(), (TOP / "docs/thread.md").read_text()
     documents = {
-        TOP / "README.md": generated(readme).encode(),
-        TOP / "docs/thread.md": generated(thread).encode(),
         TOP / "docs/findings.md": catalogue().encode(),
         TOP / "docs/eras.md": eras().encode(),
-        **{path: generated(path.read_text()).encode() for path in (TOP / "docs/stories").glob("*.md")},
-        **pictures(readme),
-        **pictures(thread, TOP / "docs"),
+        TOP / "docs/commands.md": commands_page().encode(),
     }
+    for path in (TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))):
+        if path not in documents:
+            text = path.read_text()
+            documents |= {path: generated(text).encode(), **pictures(text, path.parent)}
     for path, data in documents.items():
         if not path.exists() or path.read_bytes() != data:
             stale.append(path.relative_to(TOP))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["BUNDLED", "archive", "main"]
 
 TOP = Path(__file__).parent.parent
-TARGET = TOP / "build" / "xenp2m.pyz"
 BUNDLED = ("click", "pyelftools")
 """Pure Python dependencies. numpy has compiled parts, which cannot be loaded from inside a zip."""
 _EPOCH = (2020, 1, 1, 0, 0, 0)
@@ -86,16 +85,16 @@ def archive() -> bytes:
     return buffer.getvalue()
 
 
-def main() -> None:
-    """Write the file and say how large it is."""
+def main(target: Path) -> None:
+    """Write the file, whole or not at all, and say how large it is."""
     data = archive()
-    TARGET.parent.mkdir(exist_ok=True)
-    beside = TARGET.with_name(TARGET.name + ".partial")
+    target.parent.mkdir(exist_ok=True)
+    beside = target.with_name(target.name + ".partial")
     beside.write_bytes(data)
     beside.chmod(0o755)
-    beside.rename(TARGET)
-    print(f"{TARGET.relative_to(TOP)}: {len(data) / 1024:.0f} KiB; python3 {TARGET.relative_to(TOP)} plan")
+    beside.rename(target)
+    print(f"{target}: {len(data) / 1024:.0f} KiB; python3 {target} plan")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(*sys.argv[1:2] or ["build/xenp2m.pyz"]))

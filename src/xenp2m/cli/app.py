@@ -13,7 +13,7 @@ from xenp2m.cli import VERBS
 from xenp2m.cli.guard import guarded_output
 from xenp2m.errors import XenP2MError
 
-__all__ = ["run"]
+__all__ = ["run", "verbs"]
 
 _PACKAGES = {"numpy": "python3-numpy", "elftools": "python3-pyelftools"}
 """What some verbs do without, and a zipapp may not find: the module, and where Debian has it."""
@@ -32,6 +32,15 @@ class _Verbs(click.Group):
         return command
 
 
+def verbs() -> click.Group:
+    """The group of all verbs."""
+    return _Verbs(
+        "xenp2m",
+        help="The memory of a Xen PV host, worked out exactly.",
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+
+
 def run(arguments: list[str]) -> int:
     """Run one verb.
 
@@ -46,11 +55,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    group = _Verbs(
-        "xenp2m",
-        help="The memory of a Xen PV host, worked out exactly.",
-        context_settings={"help_option_names": ["--help", "-h"]},
-    )
+    group = verbs()
     try:
         status = group.main(arguments, prog_name="xenp2m", standalone_mode=False)
         sys.stdout.flush()
