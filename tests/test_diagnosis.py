@@ -66,6 +66,22 @@ def test_where_the_memory_of_one_boot_is():
     )
 
 
+def test_extra_memory_that_mem_cuts_off_is_not_taken_twice():
+    rows = {row.name: row for row in of(console(MEM)).rows}
+    assert rows["cut off by mem="].kib < -(512 << 10)
+    assert "extra, until the balloon fills it" not in rows
+
+
+def test_lines_of_boots_that_were_seen_to_stop_are_in_the_table():
+    seen = set()
+    for host in CONSOLES:
+        for each in of(console(host)).faults:
+            if each.fault.line is not None:
+                assert each.verified, each.fault
+                seen.add(each.fault.function)
+    assert seen >= {"xen_remap_memory", "xen_del_extra_mem", "firmware_map_add_entry"}
+
+
 def test_xl_info_splits_what_is_not_dom0s():
     xen, kernel = split(console(Q35))
     text = f"{xen}{kernel}total_memory           : 4095\nfree_memory            : 3028\n"

@@ -12,6 +12,7 @@ from xenp2m.diagnosis.identities import built_pages, known_frames
 from xenp2m.diagnosis.predicted import ram_frames_of
 from xenp2m.diagnosis.result import Row
 from xenp2m.e820 import RAM
+from xenp2m.extents import intersect
 from xenp2m.frames import PAGE_SHIFT, pfn_down, pfn_up
 
 if TYPE_CHECKING:
@@ -164,8 +165,9 @@ def _reserved(log: Log, plan: Plan | None) -> Iterator[Row]:
     told = log.printed
     frames = ram_frames_of(plan) if plan and plan.layout.e820 else known_frames(log)
     if plan is not None and plan.layout.extra:
-        extra = sum(end - start for start, end in plan.layout.extra)
-        yield Row("extra, until the balloon fills it", -extra << 2, "predicted")
+        extra = _kib(intersect(frames, plan.layout.extra))
+        if extra:
+            yield Row("extra, until the balloon fills it", -extra, "predicted")
     yield Row("struct pages", -struct_page_kib(frames), "inferred", "64 bytes a page, by 128 MiB")
     if plan is not None and plan.layout.map_pages:
         yield Row("P2M beside the builder's list", -plan.layout.map_pages << 2, "predicted")
