@@ -97,6 +97,7 @@ class _Recovery:
         self._log = log
         self._options = options
         self._assumed: list[str] = []
+        self._named = True
         self._xen = options.xen or Version.parse(log.xen_version or "")
         self._domu = options.domu or log.dom == "domU" or log.plain_form == "libxl"
 
@@ -144,6 +145,8 @@ class _Recovery:
         if kind in ("pvh", "hvm"):
             guest = {"pvh": "a PVH", "hvm": "an HVM"}[kind]
             raise UnsupportedError(name, "a PV guest", f"{guest} guest: Xen keeps its P2M, it has no PV P2M")
+        if kind is None and log.has_hypervisor and log.xen_cmdline is None and log.dom0_kernel_paddr is None:
+            self._assumed.append("dom0 is PV: nothing says that it is not")
 
     def _contradictions(self) -> None:
         """Refuse facts that cannot all be true: ranges that end before they start, two hosts in one."""
@@ -151,9 +154,8 @@ class _Recovery:
         for fact in _SPANS:
             span = getattr(log, fact)
             if span is not None and not 0 <= span[0] <= span[1]:
-                raise InputError(
-                    log.where(fact), "a range that ends behind its start", f"{span[0]:#x}->{span[1]:#x}"
-                )
+                got = f"{span[0]:#x}->{span[1]:#x}"
+                raise InputError(log.where(fact), "a range that ends behind its start", got)
         told, seen = Version.parse(log.xen_version or ""), Version.parse(log.printed.xen_version or "")
         if told is not None and seen is not None and told[:2] != seen[:2]:
             raise InputError(
@@ -264,17 +266,18 @@ class _Recovery:
     def _built_pages(self) -> int | None:
         """Pages that the hypervisor said it built dom0 with."""
         log = self._log
-        if log.dom0_alloc is None:
+        if log.dom0_alloc is None or (log.ends_at_allocation and log.xen_cmdline is not None):
             return None
+        if log.ends_at_allocation:
+            self._assumed.append("no ramdisk: the log ends where one would be told of")
         pages = (log.dom0_alloc[1] - log.dom0_alloc[0]) >> PAGE_SHIFT
         pages += log.dom0_alloc_pages or 0
         if log.initrd is not None:
             pages += pfn_up(log.initrd[1] - log.initrd[0])
         ram = sum(e.size for e in log.host_map if e.type == RAM) >> PAGE_SHIFT
         if not 1 <= pages <= (ram or 1 << 40):
-            raise InputError(
-                log.where("dom0_alloc"), f"1 to {ram:,} pages for dom0, the host's RAM", f"{pages:,}"
-            )
+            expected = f"1 to {ram:,} pages for dom0, the host's RAM"
+            raise InputError(log.where("dom0_alloc"), expected, f"{pages:,}")
         return pages
 
     def _reckoned(self, host_map: tuple[Entry, ...], built: int | None) -> tuple[int, int]:
@@ -313,6 +316,7 @@ class _Recovery:
         ):
             version = version or Version.parse(text or "")
         if version is None:
+            self._named = False
             version = self._newest_left()
             self._assumed.append(f"Linux {version}, the newest that the log's words allow")
         return options.varied(Release.of(version))
@@ -385,7 +389,8 @@ class _Recovery:
 
     def _title(self, host: Host) -> str:
         parts = [f"Xen {self._xen}"] if self._xen else []
-        parts += [f"Linux {host.release.version}", f"PV {host.dom}"]
+        taken = "" if self._named else " (assumed)"
+        parts += [f"Linux {host.release.version}{taken}", f"PV {host.dom}"]
         if host.rules is not None:
             parts[-2] += f" with the rules {host.rules}"
         meaning = from_command_line(self._log.xen_cmdline or "", self._xen)

@@ -80,7 +80,7 @@ def _machine(log: Log, start: tuple[int, str, str] | None) -> Iterator[Row]:
     if log.system_ram_kib is not None:
         yield Row("installed RAM", log.system_ram_kib, "printed", log.where("system_ram_kib"), True)
     elif ram:
-        yield Row("installed RAM", ram, "printed", log.where("host_map"), True)
+        yield Row("installed RAM", ram, "worked out", f"the map at {log.where('host_map')}", True)
     else:
         return
     if start is None:

@@ -13,12 +13,12 @@ from xenp2m.findings import Finding, Outcome, Severity
 from xenp2m.kernel import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from xenp2m.logs.consolefacts import Fault, Log
     from xenp2m.plan import Plan
 
-__all__ = ["explain_faults", "fault_findings"]
+__all__ = ["explain_faults", "fault_findings", "how_known"]
 
 _SHOWN = 12
 _STOPS = (
@@ -99,6 +99,37 @@ def fault_findings(log: Log, plan: Plan | None, faults: tuple[Explained, ...]) -
     if died(log) and not causes:
         last = log.printed.dom0_end or (log.printed.faults[-1].text if log.printed.faults else "")
         yield Finding(STORIES["dom0-died"], f'the last word is "{last[:90]}"')
+
+
+def how_known(
+    findings: Sequence[Finding], predicted: Sequence[Finding], log: Log, faults: tuple[Explained, ...]
+) -> dict[str, str]:
+    """How each finding's code is known: what the log shows is told apart from what follows from the host.
+
+    Args:
+        findings: all of them.
+        predicted: those of the host's plan.
+        log: the facts.
+        faults: what the log's faults were explained by.
+
+    Returns:
+        ``printed`` (the log says so), ``predicted`` (the host leads there), ``predicted and printed``
+        (the log shows a fault or a last word at that very place), or ``inferred`` (from the place alone).
+    """
+    planned = {finding.code for finding in predicted}
+    shown = {each.code for each in faults if each.sure}
+    shown |= {code for stop in log.printed.stops for words, code in _STOPS if words in stop}
+    guessed = {each.code for each in faults if not each.sure} - shown
+    known: dict[str, str] = {}
+    for finding in findings:
+        code = finding.code
+        if code in planned:
+            known[code] = "predicted and printed" if code in shown else "predicted"
+        else:
+            known[code] = "inferred" if code in guessed else "printed"
+        if code == "struct-page-cost":
+            known[code] = "predicted"
+    return known
 
 
 def _pfns(each: Explained) -> tuple[tuple[int, int], ...]:

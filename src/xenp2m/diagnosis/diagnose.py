@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xenp2m.checks.stories import STORIES
 from xenp2m.diagnosis.accounting import account, struct_page_kib
 from xenp2m.diagnosis.alternatives import explained, newest_that_agrees
-from xenp2m.diagnosis.causes import explain_faults, fault_findings
+from xenp2m.diagnosis.causes import explain_faults, fault_findings, how_known
 from xenp2m.diagnosis.identities import identities
 from xenp2m.diagnosis.predicted import against_plan, ram_frames_of
 from xenp2m.diagnosis.result import Diagnosis
@@ -65,6 +65,7 @@ def diagnose(log: Log, options: Options, others: tuple[str, ...] = ()) -> Diagno
         rows=tuple(rows),
         faults=faults,
         findings=tuple(sorted(findings, key=lambda f: -f.severity)),
+        known=how_known(findings, own, log, faults),
         others=others,
         assumed=((*inferred, *plan.assumed) if plan else ()),
     )
@@ -95,6 +96,7 @@ def _predicted(log: Log, options: Options) -> tuple[Plan | None, str, list[str],
         options, line = better
         inferred.append(line)
         host, title = host_of_log(log, options)
+        title = title.replace(f"Linux {host.release.version}", f"Linux {host.release.version} (inferred)", 1)
         plan = make_plan(host)
     return plan, title, [], inferred, options
 
@@ -125,6 +127,8 @@ def _absent(log: Log, plan: Plan | None) -> Iterator[str]:
         yield "the kernel's own log (dmesg): nothing to hold against the prediction"
     if plan is not None and log.dom0_alloc is None and plan.host.is_dom0 and log.has_hypervisor:
         yield '"Dom0 alloc.": how many pages dom0 was built with'
+    if log.ends_at_allocation:
+        yield 'what follows "Dom0 alloc.": the ramdisk, and where the builder put everything'
 
 
 def _of_checks(checks: list[Check]) -> Iterator[Finding]:

@@ -21,11 +21,13 @@ __all__ = ["built_pages", "identities", "known_frames"]
 
 
 def built_pages(log: Log) -> int | None:
-    """Pages the hypervisor says it builds dom0 with; None where it does not say.
+    """Pages the hypervisor says it builds dom0 with; None where it does not say, or not all of it.
 
-    The chunk of ``Dom0 alloc.``, the pages to be allocated, and those of the initrd.
+    The chunk of ``Dom0 alloc.``, the pages to be allocated, and those of the initrd, whose line comes next.
     """
     if log.dom0_alloc is None or not 0 <= log.dom0_alloc.start <= log.dom0_alloc.end:
+        return None
+    if log.ends_at_allocation:
         return None
     pages = (log.dom0_alloc.end - log.dom0_alloc.start) >> PAGE_SHIFT
     pages += log.dom0_alloc_pages or 0

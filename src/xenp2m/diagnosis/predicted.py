@@ -98,10 +98,12 @@ def _map(log: Log, plan: Plan) -> Iterator[Check]:
     """The guest's map, range by range; a map that the log breaks off is compared as far as it goes."""
     where, expected = log.where("linux_map"), list(plan.layout.e820 or ())
     printed = list(log.linux_map)
+    first = ""
     if log.linux_map_open:
-        expected = expected[: len(printed)]
+        expected, first = expected[: len(printed)], "the first "
     if printed == expected:
-        yield Check("guest's map", f"{len(printed)} ranges", f"{len(expected)} ranges", True, where)
+        said = f"{first}{len(printed)} ranges"
+        yield Check("guest's map", said, said, True, where)
         return
     for entry in [e for e in printed if e not in expected][:8]:
         yield Check("guest's map", _entry(entry), "no such range", False, where)
@@ -213,7 +215,7 @@ def _end(log: Log, plan: Plan) -> Iterator[Check]:
             "halts" if told.stops or "halted" in (told.dom0_end or "halted" * bool(told.stops)) else "crashes"
         )
         if told.dom0_end is None and not told.stops:
-            printed = "crashes"
+            printed = "dies"
         agrees = plan.outcome is not Outcome.BOOTS
         yield Check("end of the boot", printed, _ENDS[plan.outcome], agrees, where)
     elif told.memory_available is not None or log.running.mem_total_kib is not None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xenp2m.findings import Finding
     from xenp2m.logs.consolefacts import Fault, Log
     from xenp2m.plan import Plan
@@ -107,6 +109,7 @@ class Diagnosis:
         rows: from installed RAM to ``free``; empty where not enough is told.
         faults: BUGs, warnings, panics.
         findings: what was noticed, errors first.
+        known: how the finding of each code is known (`causes.how_known`).
         others: one line on each of the other boots of the file.
         assumed: what the prediction takes for granted, and what was inferred.
     """
@@ -119,6 +122,7 @@ class Diagnosis:
     rows: tuple[Row, ...] = ()
     faults: tuple[Explained, ...] = ()
     findings: tuple[Finding, ...] = ()
+    known: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     assumed: tuple[str, ...] = field(default=())
 

@@ -280,6 +280,12 @@ class Log:
         return f"{name}:{self.lines[fact]}" if fact in self.lines else name
 
     @property
+    def ends_at_allocation(self) -> bool:
+        """Whether the hypervisor's part ends at ``Dom0 alloc.``, before it could tell of an initrd."""
+        behind = (self.initrd, self.loaded_kernel, self.phys_mach_map, self.start_info, self.total)
+        return self.dom0_alloc is not None and all(fact is None for fact in behind)
+
+    @property
     def has_hypervisor(self) -> bool:
         """Whether anything of the hypervisor's own boot is there."""
         return bool(self.xen_version or self.host_map or self.dom0_alloc or self.xen_cmdline)

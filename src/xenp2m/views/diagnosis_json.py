@@ -22,7 +22,10 @@ def diagnosis_object(diagnosis: Diagnosis, where: str) -> dict[str, Any]:
         "other_boots": list(diagnosis.others),
         "missing": list(diagnosis.missing),
         "assumed": list(diagnosis.assumed),
-        "findings": [finding_object(finding) for finding in diagnosis.findings],
+        "findings": [
+            {**finding_object(finding), "known": diagnosis.known[finding.code]}
+            for finding in diagnosis.findings
+        ],
         "faults": [_fault(each) for each in diagnosis.faults],
         "checks": [check._asdict() for check in diagnosis.checks],
         "memory": [row._asdict() for row in diagnosis.rows],

@@ -8,7 +8,7 @@ from xenp2m.findings import Severity
 from xenp2m.views.text import Paint, plain, plural, rows, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from xenp2m.diagnosis.result import Check, Diagnosis, Explained, Row
     from xenp2m.findings import Finding
@@ -36,19 +36,22 @@ def diagnosis_lines(
     yield ""
     for finding in diagnosis.findings:
         if finding.severity is not Severity.NOTE:
-            yield from _finding(finding, width, paint, fix=True)
+            yield from _finding(finding, diagnosis.known, width, paint, fix=True)
             yield ""
     yield from _faults(diagnosis, width, paint)
     yield from _checks(diagnosis, width, verbose, paint)
     yield from _rows(diagnosis, width, paint)
     notes = [f for f in diagnosis.findings if f.severity is Severity.NOTE]
     for finding in notes:
-        yield from _finding(finding, width, paint, fix=verbose)
+        yield from _finding(finding, diagnosis.known, width, paint, fix=verbose)
     yield from _rest(diagnosis, width, paint)
 
 
-def _finding(finding: Finding, width: int, paint: Paint, *, fix: bool) -> Iterator[str]:
-    label = f"{finding.severity} {finding.code}:"
+def _finding(
+    finding: Finding, known: Mapping[str, str], width: int, paint: Paint, *, fix: bool
+) -> Iterator[str]:
+    how = known[finding.code]
+    label = f"{finding.severity} {finding.code}{'' if how == 'printed' else f', {how}'}:"
     text = wrapped(f"{label} {finding.what}", width, " ", "   ")
     yield text.replace(label, paint(label, str(finding.severity)), 1)
     if fix:
