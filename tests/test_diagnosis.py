@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from consoles import BOOTS, FLOODED, HALTED, Q35, SEVEN, console, split
+from consoles import BOOTS, FLOODED, Q35, SEVEN, console, split
 from test_reported_boots import DESKTOP_2013
 from xenp2m.diagnosis.accounting import account, struct_page_kib
 from xenp2m.diagnosis.diagnose import diagnose
@@ -88,28 +88,6 @@ def test_xl_info_splits_what_is_not_dom0s():
     rows = {row.name: row.kib for row in of(text).rows}
     assert rows["free in the hypervisor"] == -(3028 << 10)
     assert rows["hypervisor itself, other domains"] == (3028 << 10) - (4193772 - (1 << 20))
-
-
-@pytest.mark.parametrize("host", [HALTED, MEM, SEVEN, "k72-d2-subpage-above"])
-def test_a_log_cut_at_every_line_says_only_what_is_left(host):
-    lines = console(host).split("\n")
-    cuts = {*range(0, 200), *range(200, len(lines), 1 if host == MEM else 23)}
-    for end in sorted(cut for cut in cuts if cut <= len(lines)):
-        try:
-            diagnosis = of("\n".join(lines[:end]))
-        except InputError:
-            continue
-        seen = [check.where for check in diagnosis.checks] + [each.where for each in diagnosis.faults]
-        seen += [row.where for row in diagnosis.rows if row.how == "printed"]
-        for where in seen:
-            assert 0 < int(where.rpartition(":")[2]) <= end
-        text = shown(diagnosis)
-        left = "\n".join(lines[:end])
-        if not any(word in left for word in ("kernel BUG", "halted", "WARNING", "conflicts with")):
-            ends = [c for c in diagnosis.checks if c.name == "end of the boot"]
-            assert all(check.printed in ("no end within the log", "is up") for check in ends)
-            assert "dom0-died" not in text
-        assert all(check.agrees for check in diagnosis.checks), (end, diagnosis.disagreements)
 
 
 def test_the_first_half_missing():

@@ -112,6 +112,8 @@ def _title(log: Log) -> str:
 
 def _absent(log: Log, plan: Plan | None) -> Iterator[str]:
     """What is not in the log, and what it would have shown."""
+    if log.unended is not None:
+        yield f"the rest of line {log.unended}, with which the text ends: its numbers may be cut"
     if not log.has_hypervisor:
         yield "the hypervisor's log (xl dmesg): host map, placement, command line"
     elif log.host_map_cut:

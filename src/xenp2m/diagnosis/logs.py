@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xenp2m.diagnosis.predicted import died
 from xenp2m.errors import InputError
-from xenp2m.logs.consolefacts import merge
+from xenp2m.logs.consolefacts import Log, Printed, Running, merge
 from xenp2m.logs.consolelog import read_boots
-from xenp2m.logs.longlog import read_long
+from xenp2m.logs.longlog import PLAIN, read_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from xenp2m.logs.consolefacts import Log
-
 __all__ = ["boot_line", "read_one_boot"]
+
+_Facts = TypeVar("_Facts", Log, Printed, Running)
+_WORDS = frozenset({"bugs", "faults", "stops", "dom0_end"})
+_PLACES = frozenset({"lines", "names"})
 
 
 def read_one_boot(
@@ -46,7 +49,7 @@ def read_one_boot(
         name = "standard input" if path == "-" else str(path)
         text = read_long(path, progress=progress)
         look(text)
-        boots, chosen = read_boots(text, name)
+        boots, chosen = _whole_numbers(text, name)
         most = max(most, len(boots))
         if number is not None and len(boots) > 1:
             if not 1 <= number <= len(boots):
@@ -58,6 +61,55 @@ def read_one_boot(
     if number is not None and number > most:
         raise InputError("--boot", "1, the only boot there is", str(number))
     return merge(logs), tuple(others)
+
+
+def _whole_numbers(text: str, name: str) -> tuple[list[Log], int]:
+    """The boots of a text, without numbers that its end may have cut.
+
+    Where the text does not end its last line, a fact of that line stays if one more digit would not
+    change it. What is words (a BUG, the last word of Xen) stays in any case.
+    """
+    boots, chosen = read_boots(text, name)
+    start = text.rfind("\n") + 1
+    if start == len(text) or not start or len(text) > PLAIN:
+        return boots, chosen
+    try:
+        before, elsewhere = read_boots(text[:start], name)
+    except InputError:
+        return boots, chosen
+    if len(before) != len(boots):
+        return before, elsewhere
+    more = read_boots(text + "7", name)[0]
+    settled = _settled(boots[-1], before[-1], more[-1])
+    if settled != boots[-1]:
+        boots[-1] = replace(settled, unended=text.count("\n") + 1)
+    return boots, chosen
+
+
+def _settled(log: Log, before: Log, more: Log) -> Log:
+    """`log`, with the facts of `before` where `more` differs."""
+    changed = _unsure(log, before, more)
+    for part in ("printed", "running"):
+        ours = getattr(log, part)
+        unsure = _unsure(ours, getattr(before, part), getattr(more, part))
+        changed[part] = replace(ours, **unsure)
+    if all(getattr(log, name) == value for name, value in changed.items()):
+        return log
+    return replace(log, lines={**before.lines, **_words_of(log)}, **changed)
+
+
+def _words_of(log: Log) -> dict[str, int]:
+    return {name: line for name, line in log.lines.items() if name.rpartition(".")[2] in _WORDS}
+
+
+def _unsure(log: _Facts, before: _Facts, more: _Facts) -> dict[str, Any]:
+    """Facts that one more digit would change, as they were without the last line."""
+    return {
+        each.name: getattr(before, each.name)
+        for each in fields(log)
+        if each.name not in _WORDS | _PLACES
+        and getattr(log, each.name) not in (getattr(before, each.name), getattr(more, each.name))
+    }
 
 
 def boot_line(number: int, log: Log) -> str:
