@@ -168,3 +168,28 @@ def test_other_verbs_redact_as_well(capsys, tmp_path, words):
                         if words == ("bars",) else (folder / "alicebox.none",)))  # fmt: skip
     assert err
     assert "alice" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sweep", "--dom0-mem", "512M..1G:256M", "-v"),
+        ("sweep", "--dom0-mem", "512M..1G:256M", "--json"),
+        ("sweep", "--dom0-mem", "512M..1G:256M", "-o", "-"),
+        ("sweep", "--dom0-mem", "512M..1G:256M", "--find"),
+        ("report", "-o", "-"),
+    ],
+)
+def test_files_of_a_fleet_and_of_a_report_are_not_named(capsys, tmp_path, words):
+    folder = tmp_path / "alice"
+    folder.mkdir()
+    (folder / "alicebox.log").write_text(with_names())
+    (folder / "alicebox2.log").write_text("of alicebox at 192.168.7.9: nothing\n")
+    given = folder / "alicebox.log" if words[0] == "report" else folder
+    _, plainly, _ = asked(capsys, *words, given)
+    assert "alice" in plainly
+    code, out, err = asked(capsys, *words, given, "--redact")
+    assert code in (0, 1)
+    assert all(secret not in out + err for secret in SECRETS)
+    assert "[file" in out
+    assert "mem-below-allocation" in out

@@ -33,6 +33,7 @@ def test_what_goes(text, left):
         "0000:00:02.0 BAR0 0xfeb80000-0xfeb9ffff",
         "0x0-0x9efff usable; 00000000:000a0000",
         "RIP: e030:xen_remap_memory+0x1b3/0x287",
+        "CONFIG_ISCSI_IBFT_FIND=y; MFNs ascend from 0x170000",
         "mem=800M memmap=4G$0x100000000 iommu=no-igfx",
         "12:34:56 line 12",
         "ffff82d04044ae10 -> ffff82d04045a586",

@@ -18,6 +18,7 @@ from xenp2m.cli.opening import hashed, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, write_file
 from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.progress import progress
+from xenp2m.cli.redaction import redact_option, redactor_for
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import BUNDLED, read_hosts
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xenp2m.findings import Finding
+    from xenp2m.logs.redact import Redactor
     from xenp2m.p2m import P2M
     from xenp2m.views.page.content import Report
 
@@ -74,6 +76,7 @@ _CAPTIONS = {
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option("--against", metavar="INPUT", help="Compare with this map or log: after, or real.")
 @salvage_option
+@redact_option
 @host_options
 def command(
     inputs: tuple[str, ...],
@@ -81,6 +84,7 @@ def command(
     force: bool,
     against: str | None,
     salvage: bool,
+    redact: bool,
     **said: Any,  # noqa: ANN401
 ) -> int:
     """Write a report: one HTML file that works offline, with everything in it.
@@ -93,6 +97,7 @@ def command(
 
     Example: xenp2m report xen.txt dmesg.txt -o host.html
     """
+    redactor = redactor_for(redact, (*inputs, *([against] if against else ())))
     check_target(output, force=force)
     words = _words(said)
     maps = [name for name in inputs if _is_map(name)]
@@ -105,8 +110,25 @@ def command(
     if against is not None:
         other = _plan((against,), said, words) if planned else _map(against, salvage)
         subject = _compared(subject, other, words)
+    subject = subject._replace(report=_unnamed(subject.report, redactor))
     write_file(output, _written(subject), force=force)
     return int(any(finding.severity >= Severity.WARNING for finding in subject.findings))
+
+
+def _unnamed(report: Report, redactor: Redactor) -> Report:
+    """The report, without what names anybody where that is asked for."""
+    if not redactor.on:
+        return report
+    clean = redactor.text
+    return replace(
+        report,
+        title=clean(report.title),
+        facts=[(name, clean(value)) for name, value in report.facts],
+        findings=[replace(each, what=clean(each.what), why=clean(each.why)) for each in report.findings],
+        remarks=[(name, clean(text)) for name, text in report.remarks],
+        origins=[replace(each, name=clean(each.name)) for each in report.origins],
+        words=clean(report.words),
+    )
 
 
 def _is_map(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,12 @@ from xenp2m.checks.stories import STORIES
 from xenp2m.cli.outfile import write_file
 from xenp2m.cli.planning import options_of, other_host_options
 from xenp2m.cli.progress import progress
+from xenp2m.cli.redaction import active, emit_json, redact_option, redactor_for, say
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
 from xenp2m.sweep.cases import MOST_CASES, Row, Sweep
 from xenp2m.sweep.find import find_lines
-from xenp2m.sweep.fleet import read_fleet
+from xenp2m.sweep.fleet import Fleet, read_fleet
 from xenp2m.sweep.grid import dom0_mem_values, kernel_values, rules_values
 from xenp2m.sweep.ledger import Ledger
 from xenp2m.sweep.run import chunk_size, chunks_of, on_cluster, run_chunks
@@ -24,7 +24,7 @@ from xenp2m.views.sweep_table import csv_bytes, found_object, parquet_bytes, swe
 from xenp2m.views.sweep_text import found_lines, sweep_lines
 
 if TYPE_CHECKING:
-    from xenp2m.sweep.fleet import Fleet
+    from xenp2m.logs.redact import Redactor
 
 __all__ = ["command"]
 
@@ -63,8 +63,9 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.option("--verbose", "-v", is_flag=True, help="Every line, and why files were skipped.")
+@redact_option
 @other_host_options
-def command(inputs: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401
+def command(inputs: tuple[str, ...], redact: bool, **said: Any) -> int:  # noqa: ANN401
     """Plan every combination of hosts, dom0_mem= values, kernels and rules.
 
     INPUTS are as for plan; a directory stands for the logs and JSON files in it, each log a host of its
@@ -78,8 +79,9 @@ def command(inputs: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401
     """  # noqa: D301 (click's \b keeps lines apart)
     run = {name: said.pop(name) for name in _OWN}
     _check(run)
+    redactor = redactor_for(redact, inputs)
     options = options_of(said | {"dom0_mem": None, "kernel": None, "rules": None})
-    fleet = read_fleet(inputs, options)
+    fleet = _unnamed(read_fleet(inputs, options), redactor)
     sweep = Sweep(
         fleet.hosts,
         kernel_values(run["kernels"]) or (None,),
@@ -92,6 +94,13 @@ def command(inputs: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401
         raise InputError("sweep", f"at most {MOST_CASES:,} cases", f"{len(sweep):,}")
     _report_skipped(fleet, run["verbose"])
     return _find(sweep, fleet, run) if run["find"] else _all(sweep, fleet, run)
+
+
+def _unnamed(fleet: Fleet, redactor: Redactor) -> Fleet:
+    """The fleet, without names of files where that is asked for."""
+    redactor.files(name for name, _ in (*fleet.hosts, *fleet.skipped))
+    hosts = [(redactor.text(name), host) for name, host in fleet.hosts]
+    return Fleet(hosts, [(redactor.text(where), redactor.text(why)) for where, why in fleet.skipped])
 
 
 _OWN = (
@@ -123,9 +132,9 @@ def _check(run: dict[str, Any]) -> None:
 def _report_skipped(fleet: Fleet, verbose: bool) -> None:
     skipped = fleet.skipped
     if skipped:
-        click.echo(f"xenp2m: {len(skipped)} skipped, no host in them; the first: {skipped[0][1]}", err=True)
+        say(f"xenp2m: {len(skipped)} skipped, no host in them; the first: {skipped[0][1]}", err=True)
         for where, reason in skipped[1:] if verbose else ():
-            click.echo(f"xenp2m: skipped {where}: {reason}", err=True)
+            say(f"xenp2m: skipped {where}: {reason}", err=True)
 
 
 def _find(sweep: Sweep, fleet: Fleet, run: dict[str, Any]) -> int:
@@ -133,10 +142,10 @@ def _find(sweep: Sweep, fleet: Fleet, run: dict[str, Any]) -> int:
     with progress("looking", len(sweep) // len(sweep.values)) as tell:
         found = list(find_lines(sweep, codes, scan=run["scan"], told=tell))
     if run["as_json"]:
-        click.echo(json.dumps(found_object(len(fleet.hosts), fleet.skipped, found)))
+        emit_json(found_object(len(fleet.hosts), fleet.skipped, found), active())
     else:
         for line in found_lines(found, columns(), paint):
-            click.echo(line)
+            say(line)
     return int(any(each.row is not None for each in found))
 
 
@@ -148,10 +157,10 @@ def _all(sweep: Sweep, fleet: Fleet, run: dict[str, Any]) -> int:
         data = parquet_bytes(rows) if run["output"].endswith(".parquet") else csv_bytes(rows)
         write_file(run["output"], data, force=run["force"])
     if run["as_json"]:
-        click.echo(json.dumps(sweep_object(len(fleet.hosts), fleet.skipped, rows)))
+        emit_json(sweep_object(len(fleet.hosts), fleet.skipped, rows), active())
     elif run["output"] != "-":
         for line in sweep_lines(rows, len(fleet.hosts), columns(), verbose=run["verbose"], paint=paint):
-            click.echo(line)
+            say(line)
     return int(any(row.fails(frozenset()) for row in rows))
 
 

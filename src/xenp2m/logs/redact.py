@@ -159,9 +159,11 @@ def _option(match: re.Match[str]) -> str:
     name, value = match["name"], match["value"]
     if name.lower() in _HARMLESS or name in _OWN_OPTIONS or _PLAIN_VALUE.fullmatch(value):
         return match[0]
-    return f"{name}=[redacted]"
+    return f"{name}=[redacted]{';' if value.endswith(';') else ''}"
 
 
-_PLAIN_VALUE = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}[KMGTkmgt]?[,.;)]?|yes|no|on|off|\[\w+\]")
+_PLAIN_VALUE = re.compile(
+    r"(?:0x)?[0-9a-fA-F]{1,16}[KMGTkmgt]?[,.;)]?|(?:yes|no|on|off|[ynm])[,.;)]?|\[\w+\]"
+)
 _OWN_OPTIONS = frozenset({"--dom0-mem", "leftover", "nvs", "checks", "max", "pfn", "mfn", "e820_host", "y"})
 """What this program itself writes with an equals sign."""
