@@ -51,9 +51,8 @@ def diagnose(log: Log, options: Options, others: tuple[str, ...] = ()) -> Diagno
     faults = explain_faults(log, plan)
     rows = account(log, plan)
     if plan is None and not checks and not faults and not rows and not log.printed.stops:
-        raise InputError(
-            log.name, "a log of Xen or of a PV kernel", missing[0] if missing else "nothing of either"
-        )
+        got = (*log.unread, *missing, "nothing of either")[0]
+        raise InputError(log.name, "a log of Xen or of a PV kernel", got)
     own = [f for f in plan.findings if f.story.about == "host"] if plan else []
     findings = [*own, *fault_findings(log, plan, faults), *_of_checks(checks), *_of_facts(log, plan)]
     return Diagnosis(
@@ -112,6 +111,7 @@ def _title(log: Log) -> str:
 
 def _absent(log: Log, plan: Plan | None) -> Iterator[str]:
     """What is not in the log, and what it would have shown."""
+    yield from (f"not read: {reason}" for reason in log.unread)
     if log.unended is not None:
         yield f"the rest of line {log.unended}, with which the text ends: its numbers may be cut"
     if not log.has_hypervisor:

@@ -10,6 +10,7 @@ from xenp2m.errors import InputError
 from xenp2m.logs.consolefacts import Log, Printed, Running, merge
 from xenp2m.logs.consolelog import read_boots
 from xenp2m.logs.longlog import PLAIN, read_long
+from xenp2m.logs.unread import without_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ def read_one_boot(
         name = "standard input" if path == "-" else str(path)
         text = read_long(path, progress=progress)
         look(text)
+        text, unread = without_unread(text)
         boots, chosen = _whole_numbers(text, name)
         most = max(most, len(boots))
         if number is not None and len(boots) > 1:
@@ -56,7 +58,7 @@ def read_one_boot(
                 expected = f"a number from 1 to {len(boots)}, the boots in {name}"
                 raise InputError("--boot", expected, str(number))
             chosen = number - 1
-        logs.append(boots[chosen])
+        logs.append(replace(boots[chosen], unread=unread))
         others += [boot_line(n, log) for n, log in enumerate(boots, 1) if n - 1 != chosen]
     if number is not None and number > most:
         raise InputError("--boot", "1, the only boot there is", str(number))

@@ -179,6 +179,7 @@ class Log:
             there, or of the last one.
         unended: number of the last line, where the text ends within it and a number in it may be cut:
             nothing is taken from it then but words.
+        unread: what was recognised in the text and not read, and why.
         lines: the number of the line behind each fact that is there, by the fact's name
             (``printed.released`` for those of `Printed`).
         names: the paste behind a fact, where several were merged.
@@ -224,6 +225,7 @@ class Log:
     name: str
     boots: int = 0
     unended: int | None = None
+    unread: tuple[str, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     xen_version: str | None = None
@@ -301,7 +303,17 @@ class Log:
 
 _TOGETHER = frozenset({"name", "boots", "lines", "names", "printed", "running"})
 _LENIENT = frozenset(
-    {"unended", "plain_map", "plain_form", "iomem", "iomem_zeroed", "nonram_line", "host_map_cut", "user_map"}
+    {
+        "unended",
+        "unread",
+        "plain_map",
+        "plain_form",
+        "iomem",
+        "iomem_zeroed",
+        "nonram_line",
+        "host_map_cut",
+        "user_map",
+    }
 )
 _EMPTY = Log("")
 _Told = TypeVar("_Told", Printed, Running)

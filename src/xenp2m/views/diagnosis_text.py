@@ -167,7 +167,8 @@ def _rest(diagnosis: Diagnosis, width: int, paint: Paint) -> Iterator[str]:
     if not diagnosis.findings:
         yield " findings: none"
     for line in diagnosis.missing:
-        yield paint(wrapped(f"missing: {line}", width, " ", "   "), "warning")
+        label = "" if line.startswith("not read: ") else "missing: "
+        yield paint(wrapped(f"{label}{line}", width, " ", "   "), "warning")
     if diagnosis.plan is not None:
         yield wrapped(f"assumed: {'; '.join(diagnosis.assumed) or 'nothing'}", width, " ", "   ")
     if diagnosis.findings:
