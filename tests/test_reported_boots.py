@@ -5,6 +5,7 @@ from bisect import bisect_left
 import pytest
 
 from xenp2m.boot.conflicts import find_free_area
+from xenp2m.diagnosis.predicted import ram_frames_of, unavailable_pages
 from xenp2m.e820 import RAM, RESERVED, Entry
 from xenp2m.frames import Kind
 from xenp2m.host import Host
@@ -59,6 +60,10 @@ def test_small_guests(version, size, limit_gb, area):
 def test_an_epyc_of_64_gib_on_6_8():
     """440,771 pages remapped; the ramdisk moved to behind the P2M list, to 0x18537000."""
     assert planned("6.8.12", EPYC, 0xF00000).remapped == 440771
+    host = Host(Release.of(Version.parse("6.8.12")), 0xF00000, tuple(Entry(*entry) for entry in EPYC))
+    frames = ram_frames_of(make_plan(host))
+    assert frames[-1][1] == 0xFDE300
+    assert unavailable_pages(frames) == [1, 128, 1409, 60, 29569, 4, 16385, 7424]
     initrd = (0x8000000, 0x10B5A724)
     behind = (0x10B5B000, 0x18537000)
     pages = bisect_left(
@@ -96,6 +101,16 @@ def identity_pages(layout):
 def test_a_domu_with_the_hosts_map_on_2_6_39():
     """Set 405658 page(s) to 1-1 mapping."""
     assert identity_pages(planned("2.6.39", DOMU_2011, 262144, dom="domU")) == 405658
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "nr_pages"), [("3.2.12", 0x80800000, 0x80000), ("3.13", 0x26F00000, 0x26EA0)]
+)
+def test_a_domu_of_one_entry_moves_nothing(version, size, nr_pages):
+    """Released 0, set 0 to 1-1 mapping; the map is the toolstack's, with the ISA window in it."""
+    layout = planned(version, [(0, size, 1)], nr_pages, dom="domU")
+    assert (layout.released, list(layout.freed), identity_pages(layout)) == (0, [], 0)
+    assert [(e.start, e.end) for e in layout.e820] == [(0, 0xA0000), (0xA0000, 0x100000), (0x100000, size)]
 
 
 def test_a_desktop_on_3_8():
