@@ -55,8 +55,7 @@ def read_one_boot(
         most = max(most, len(boots))
         if number is not None and len(boots) > 1:
             if not 1 <= number <= len(boots):
-                expected = f"a number from 1 to {len(boots)}, the boots in {name}"
-                raise InputError("--boot", expected, str(number))
+                raise InputError("--boot", f"1 to {len(boots)}, the boots in {name}", str(number))
             chosen = number - 1
         logs.append(replace(boots[chosen], unread=unread))
         others += [boot_line(n, log) for n, log in enumerate(boots, 1) if n - 1 != chosen]
