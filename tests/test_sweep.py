@@ -1,6 +1,7 @@
 """Cases, chunks, the file of finished work and the smallest failing value."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -142,8 +143,10 @@ def test_rows_that_are_none_are_refused(tmp_path, row):
     told = json.loads(first)
     told["rows"][2] = row
     path.write_text(f"{head}\n{json.dumps(told)}\n")
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(InputError, match="--resume"):
         Ledger(str(path), GRID, 5)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
 
 
 def test_finished_work_of_another_grid_is_refused(tmp_path):

@@ -97,7 +97,7 @@ def duplicates(table: RunTable, most: int = 1 << 20) -> Duplicates:
 
     Args:
         table: a map as runs; its ``mfn`` rows count.
-        most: rows to return at most; of the last frame all or none.
+        most: rows to return at most; of the last frame all or none, of the first one always all.
     """
     spans, shared = _spans(table)
     spans = spans.rows(shared)
@@ -111,6 +111,7 @@ def duplicates(table: RunTable, most: int = 1 << 20) -> Duplicates:
     total, frames = int((depth * (high - low)).sum()), int((high - low).sum())
     before = np.concatenate(([0], (depth * (high - low)).cumsum()[:-1])).astype(np.int64)
     high = np.minimum(high, low + np.maximum(most - before[: low.size], 0) // np.maximum(depth, 1))
+    high[:1] = np.maximum(high[:1], low[:1] + 1)
     keep = high > low
     mfns, pfns = _listed(spans, low[keep], high[keep])
     return Duplicates(mfns, pfns, total, frames)

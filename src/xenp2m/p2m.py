@@ -131,11 +131,13 @@ class P2M(Displayed):
             IndexError: a negative PFN.
         """
         flat = np.ascontiguousarray(pfns).reshape(-1)
-        if flat.dtype.kind == "i" and flat.size and int(flat.min()) < 0:
+        # Without their sign, negative numbers are the largest: one pass finds both ends.
+        index = flat.view(np.uint64) if flat.dtype == np.int64 else flat.astype(np.uint64, copy=False)
+        largest = int(index.max()) if index.size else 0
+        if flat.dtype.kind == "i" and largest >> 63:
             raise IndexError(f"expected PFNs from 0 on, got {int(flat.min())}")
-        index = flat.astype(np.uint64, copy=False)
         found = np.empty(index.size, np.uint64)
-        if self._words is not None and index.size and int(index.max()) < len(self):
+        if self._words is not None and index.size and largest < len(self):
             # Every index is in bounds: of numpy's modes "wrap" is the fastest then.
             np.take(self._words, index.view(np.int64), out=found, mode="wrap")
             return found.reshape(np.shape(pfns))
@@ -191,7 +193,7 @@ class P2M(Displayed):
         return self._inverse.pfns(mfns)
 
     def duplicates(self, most: int = 1 << 20) -> Duplicates:
-        """Machine frames that several PFNs name. Sorts the runs; `most` PFNs are listed at most."""
+        """Machine frames that several PFNs name. Sorts the runs; some `most` PFNs are listed at most."""
         return duplicates(self._table, most)
 
     @cached_property

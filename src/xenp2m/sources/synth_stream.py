@@ -203,9 +203,11 @@ class _Writer:
     def _all_words(self) -> Iterator[NDArray[np.uint64]]:
         """PFN words of the whole map, a record's worth at a time."""
         step = self._spec.batch
+        types_of_all = np.full(len(self._p2m), PageType.XTAB, np.uint64)
+        types_of_all[self._kinds] = PageType.NOTAB
         for low in range(0, len(self._p2m), step):
             pfns = np.arange(low, min(low + step, len(self._p2m)), dtype=np.uint64)
-            types = np.where(np.isin(pfns, self._kinds), PageType.NOTAB, PageType.XTAB).astype(np.uint64)
+            types = types_of_all[low : low + step].copy()
             for pfn, kind in self._spec.types.items():
                 if low <= pfn < low + pfns.size:
                     types[pfn - low] = kind

@@ -42,13 +42,23 @@ class Ledger:
         head = {"schema": 1, "sweep": sweep.fingerprint(), "cases": len(sweep), "chunk": size}
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except (OSError, ValueError) as error:
+            raise self._unusable(error) from None
+        try:
             kept = self._read(head)
             os.ftruncate(self._file, kept)
+            if not kept:
+                self._write(head)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(f"--resume {path}", "a file that can be read and written", reason) from None
-        if not kept:
-            self._write(head)
+            self.close()
+            raise self._unusable(error) from None
+        except InputError:
+            self.close()
+            raise
+
+    def _unusable(self, error: Exception) -> InputError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return InputError(f"--resume {self._path}", "a file that can be read and written", reason)
 
     def _read(self, head: dict[str, Any]) -> int:
         """Take over finished chunks; return the bytes that hold whole lines."""
