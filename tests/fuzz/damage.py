@@ -9,7 +9,7 @@ __all__ = ["NUMBERS", "in_bytes", "in_json", "in_text"]
 
 NUMBERS = (0, 1, 2, 0x7FFFFFFF, 1 << 31, (1 << 32) - 1, 1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
 """Where a size, an offset or a count begins to mean something else."""
-LONGEST = 1 << 20
+LONGEST = 1 << 18
 """Bytes of an input at most: damage to what was damaged does not grow for ever."""
 
 _NUMBER = re.compile(rb"0x[0-9a-fA-F]+|\d+")

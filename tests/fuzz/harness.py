@@ -11,7 +11,7 @@ from xenp2m import XenP2MError
 
 __all__ = ["BrokenError", "Fuzzer"]
 
-_MOST_KEPT = 2000
+_MOST_KEPT, _MOST_BYTES = 1000, 8 << 20
 _SHAPE = re.compile(r"0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"|b'.*")
 
 
@@ -48,6 +48,7 @@ class Fuzzer:
         self.told = Told()
         self._corpus = list(target.sound())
         self._seen = set()
+        self._bytes = 0
         if all(self._is_refused(data) for data in self._corpus):
             raise ValueError(f"{name}: no sound input is accepted")
 
@@ -82,10 +83,12 @@ class Fuzzer:
 
     def _note(self, seconds, refused, outcome, data):
         told = self.told
-        new = outcome not in self._seen and len(self._corpus) < _MOST_KEPT
+        room = len(self._corpus) < _MOST_KEPT and self._bytes + len(data) < _MOST_BYTES
+        new = room and outcome not in self._seen
         if new:
             self._seen.add(outcome)
             self._corpus.append(data)
+            self._bytes += len(data)
         self.told = Told(
             told.inputs + 1,
             told.refused + refused,

@@ -6,7 +6,7 @@ import tracemalloc
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["MEMORY", "SECONDS", "TooSlow", "clocked", "limit_process", "traced"]
+__all__ = ["MEMORY", "SECONDS", "TooSlow", "clocked", "limit_growth", "traced"]
 
 SECONDS = 2.0
 """Processor time that reading one of these small inputs may take at most."""
@@ -48,8 +48,8 @@ def traced():
         raise MemoryError(f"{peak:#x} bytes")
 
 
-def limit_process():
-    """Keep this process from growing by more than `MEMORY` above what it has now; for good."""
+def limit_growth():
+    """Keep this process, from now on and until the next call, from growing by more than `MEMORY`."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     now = int(status.split("VmData:")[1].split()[0]) << 10
     resource.setrlimit(resource.RLIMIT_DATA, (now + MEMORY, resource.RLIM_INFINITY))

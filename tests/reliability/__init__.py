@@ -1,0 +1,1 @@
+"""What happens to the program and its files when things go wrong, measured: truncation, kills, damage."""
