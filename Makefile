@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs snapshots lock clean \
-	site man wheel zipapp package-check matrix
+	performance reliability fuzz site man wheel zipapp package-check matrix
 
 help: ## show these goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,17 @@ check: $(VENV)/.ready ## lint, check the format, check the types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(VENV)/.ready ## measure speed and memory
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.ready ## measure speed and memory beside peers (ARGS=--quick)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+performance: $(VENV)/.ready ## measure and write docs/performance.md
+	@$(BIN)/python -m benchmarks --document docs/performance.md
+
+fuzz: $(VENV)/.ready ## attack every parser with damaged inputs (ARGS="--inputs N --seconds S")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+reliability: $(VENV)/.ready ## cut files off, kill commands, and write docs/reliability.md
+	@$(BIN)/python -m tests.reliability --document docs/reliability.md
 
 judge: $(VENV)/.ready ## compare with real boots and the kernels' own answers, file by file
 	@$(BIN)/python tests/judge.py

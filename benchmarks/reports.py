@@ -32,6 +32,7 @@ def whole(p2m):
 
 def reports(report):
     """All figures, told to `report` (name, figure, unit, limit)."""
+    report.section("Reports", "One HTML file with pictures, of 64 GiB in extents in random order.")
     whole(P2M(np.arange(64, dtype=np.uint64)))
     some, many = shuffled(84), shuffled(16)
     for p2m in (some, many):
@@ -41,9 +42,3 @@ def reports(report):
     report("report of 64 GiB in 1M extents, its size", len(written) / (1 << 20), "MiB", 2)
     report("  its time", most, "s", 5)
     report("  beside that of 200k extents", most / least, "times", 4)
-
-
-if __name__ == "__main__":
-    from benchmarks.__main__ import report as line
-
-    reports(line)

@@ -1,11 +1,9 @@
 """Streams of 1 GiB verified, beside Xen's own verify-stream-v2 in the same run; long listings.
 
-The peer is Python from Debian's xen-utils-4.17; it is downloaded and unpacked, not installed. Times of
-the peer are of its process less what ``--help`` takes.
+The peer is Python from Debian's xen-utils-4.17; it is downloaded and unpacked, not installed.
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,45 +11,34 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tests_xen.apt import Suite
-from tests_xen.errors import LabError
+import numpy as np
 
+from benchmarks.clock import PEAK, best, median
+from benchmarks.peers import debian
 from xenp2m.checks.stream import check_stream
 from xenp2m.extents import Run
 from xenp2m.frames import Kind
 from xenp2m.p2m import P2M
 from xenp2m.sources import mfndump
+from xenp2m.sources.stream.wire import PageType, Rec
 from xenp2m.sources.synth_stream import StreamSpec, stream_pieces
 
 OURS = (
-    "import resource, sys\n"
+    "import sys\n"
     "from xenp2m.checks.stream import check_stream\n"
     "for name in sys.argv[1:]:\n"
-    "    assert check_stream(name) == []\n"
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    "    assert check_stream(name) == []\n" + PEAK
 )
 
 
-def peer():
-    """The command of verify-stream-v2, None with a line about why there is none."""
-    try:
-        root = Suite("bookworm").unpacked("xen-utils-4.17")
-    except LabError as error:
-        print(f"verify-stream-v2: not compared ({error})")
+def peer(report):
+    """The command of verify-stream-v2 and its environment, None with a line about why there is none."""
+    roots = debian(report, "verify-stream-v2", "xen-utils-4.17")
+    if roots is None:
         return None
-    script = next(root.rglob("verify-stream-v2"))
-    library = next(path.parent.parent for path in root.rglob("migration/libxc.py"))
+    script = next(roots[0].rglob("verify-stream-v2"))
+    library = next(path.parent.parent for path in roots[0].rglob("migration/libxc.py"))
     return [sys.executable, str(script)], {"PYTHONPATH": str(library.parent), "PATH": os.environ["PATH"]}
-
-
-def median(function, *arguments, runs=5):
-    """Median wall clock of some calls, in seconds."""
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        function(*arguments)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def run(command, environment=None):
@@ -65,37 +52,92 @@ def subprocess_of(script, *arguments):
 
 
 def streams(report):
-    """Verify streams of 1024-page and of 1-page records."""
-    found = peer()
-    p2m = P2M([Run(0, 1 << 18, Kind.MFN, 0x100000, 1)])
+    """Verify streams of many and of few records; read a long listing."""
+    report.section(
+        "Streams",
+        "Guests of zero pages in sparse files; verify-stream-v2 without what its start takes.",
+    )
+    found = peer(report)
+    theirs = Peer(*found) if found else None
     with tempfile.TemporaryDirectory() as folder:
+        _growth(report, theirs, Path(folder))
         for batch, least in ((1024, 5), (1, 2)):
-            path = Path(folder) / f"{batch}.save"
-            with path.open("wb") as file:
-                for piece in stream_pieces(p2m, StreamSpec(wrapper="", batch=batch)):
-                    file.write(piece)
-            check_stream(path)
-            ours = median(partial(check_stream, path, contents=False))
-            name = f"1 GiB stream of {batch}-page records verified"
-            report(f"{name}, no page read", ours * 1e3, "ms", 1000)
-            report(f"{name}, list and tables read", median(check_stream, path) * 1e3, "ms", 1000)
-            idle, busy = (int(subprocess_of(OURS, *files)) for files in ((), (str(path),)))
-            report("  memory for it", (busy - idle) / 1024, "MiB", 64)
-            if found:
-                command, environment = found
-                start = median(run, [*command, "--help"], environment)
-                theirs = median(run, [*command, "-f", "libxc", "-i", str(path)], environment) - start
-                report("  verify-stream-v2 takes longer", theirs / ours, "times", least, at_least=True)
-            path.unlink()
-        listing(report, Path(folder) / "m2p.txt")
+            _one_gib(report, theirs, Path(folder) / f"{batch}.save", batch, least)
+        listing(report, Path(folder) / "m2p.txt", 100_000 if report.quick else 1_570_000)
 
 
-def listing(report, path):
-    """An M2P of 1.5M lines as xen-mfndump prints it."""
+class Peer:
+    """verify-stream-v2; its start taken off."""
+
+    def __init__(self, command, environment):
+        self._command, self._environment = command, environment
+        self._start = median(lambda: run([*command, "--help"], environment), 5)
+
+    def seconds(self, path, runs=1):
+        """What it takes for one stream."""
+        command = [*self._command, "-f", "libxc", "-i", str(path)]
+        return max(best(lambda: run(command, self._environment), runs) - self._start, 1e-4)
+
+
+def write(path, pages, batch):
+    """A stream of a guest of `pages` zero pages, `batch` in a record; zeros are left out of the file."""
+    p2m = P2M([Run(0, pages, Kind.MFN, 0x100000, 1)])
+    with path.open("wb") as file:
+        for piece in stream_pieces(p2m, StreamSpec(wrapper="", batch=batch)):
+            told = piece.rstrip(b"\0")
+            file.write(told)
+            file.seek(len(piece) - len(told), os.SEEK_CUR)
+        file.truncate()
+
+
+def write_records(path, count):
+    """An HVM guest's stream of `count` page records of one PFN each, of which none carries a page."""
+    pieces = list(stream_pieces(P2M([Run(0, 2, Kind.MFN, 0, 1)]), StreamSpec(hvm=True, wrapper="", batch=1)))
+    (first, last) = (n for n, piece in enumerate(pieces) if piece[:4] == b"\1\0\0\0" and len(piece) > 4096)
+    rows = np.zeros((count, 3), np.uint64)
+    rows[:, 0] = Rec.PAGE_DATA | 16 << 32
+    rows[:, 1] = 1
+    rows[:, 2] = np.arange(2, count + 2, dtype=np.uint64) | np.uint64(PageType.XTAB << 60)
+    path.write_bytes(b"".join([*pieces[: last + 1], rows.tobytes(), *pieces[last + 1 :]]))
+    assert first < last
+
+
+def _growth(report, peer, folder):
+    rows = []
+    for records in (1 << 10, 1 << 13) if report.quick else (1 << 10, 1 << 15, 1 << 20):
+        path = folder / "growth.save"
+        write_records(path, records)
+        ours = best(lambda path=path: check_stream(path), 3)
+        theirs = peer.seconds(path) if peer else None
+        rows.append([f"{records:,}", ours * 1e3, ours / records * 1e6, theirs and theirs * 1e3])
+        rows[-1].append(theirs and theirs / ours)
+        path.unlink()
+    head = ["records of one PFN", "ms", "µs a record", "ms of verify-stream-v2", "times ours"]
+    report.table(head, rows)
+    report("time a record, the longest beside the shortest", rows[-1][2] / rows[0][2], "times", 1.5)
+
+
+def _one_gib(report, peer, path, batch, least):
+    pages = 1 << 14 if report.quick else 1 << 18 if batch > 1 else 1 << 16
+    write(path, pages, batch)
+    ours = median(partial(check_stream, path, contents=False), 3)
+    report(
+        f"{pages >> 8:,} MiB stream of {batch}-page records verified, no page read", ours * 1e3, "ms", 1000
+    )
+    report("  list and tables read as well", median(lambda: check_stream(path), 3) * 1e3, "ms", 1000)
+    idle, busy = (int(subprocess_of(OURS, *files)) for files in ((), (str(path),)))
+    report("  memory for it", (busy - idle) / 1024, "MiB", 64)
+    if peer and not report.quick:
+        report("  verify-stream-v2 takes longer", peer.seconds(path, 3) / ours, "times", least, at_least=True)
+    path.unlink()
+
+
+def listing(report, path, lines):
+    """An M2P as xen-mfndump prints it."""
     with path.open("w", encoding="ascii") as file:
-        file.write(" --- Dumping M2P ---\n Max MFN: 1570000\n")
-        file.writelines(f"  mfn={mfn:#x} ==> pfn={mfn * 7919 % 1500007:#x}\n" for mfn in range(1570000))
+        file.write(f" --- Dumping M2P ---\n Max MFN: {lines}\n")
+        file.writelines(f"  mfn={mfn:#x} ==> pfn={mfn * 7919 % 1500007:#x}\n" for mfn in range(lines))
         file.write(" --- End of M2P ---\n")
     start = time.perf_counter()
-    assert mfndump.read(path).m2p.size == 1570000
-    report("xen-mfndump's M2P of 1.57M lines read", time.perf_counter() - start, "s", 5)
+    assert mfndump.read(path).m2p.size == lines
+    report(f"xen-mfndump's M2P of {lines:,} lines read", time.perf_counter() - start, "s", 5)

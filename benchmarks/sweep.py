@@ -1,11 +1,9 @@
 """Speed of sweeps: plans a second and core with and without findings, and what a second core adds.
 
-``python -m benchmarks.sweep``. Rates are of processor time. The gain of two processes is held against
-what two bare loops gain over one in the same run, which is 2 on an idle machine of two cores and less
-on a busy one; 1.6 of 2 is 0.8.
+The gain of two processes is held against what two bare loops gain over one in the same run, which is 2 on
+an idle machine of two cores and less on a busy one; 1.6 of 2 is 0.8.
 """
 
-import sys
 import time
 from multiprocessing import get_context
 
@@ -15,7 +13,7 @@ from xenp2m.kernel import Version
 from xenp2m.sweep.cases import Sweep
 from xenp2m.sweep.run import chunks_of, run_chunks
 
-CASES = 24_000
+CASES = 12_000
 ROUNDS = 3
 
 
@@ -60,24 +58,27 @@ def bare_gain():
         return sum(pool.map(spin, [1.5, 1.5], 1)) / alone
 
 
-def main():
-    """Print the figures; the status says whether a limit is missed."""
+def sweeping(report):
+    """Tell the figures."""
+    report.section("Sweeps", "Rates are of processor time; two processes are held against two bare loops.")
     rate(fleet(600))
-    fast, whole = rate(fleet(6000, findings=False)), rate(fleet(6000))
-    print(f"{'plans a second and core, without findings':58} {fast:>8,.0f}  (>= 3,000)")
-    print(f"{'plans a second and core, with findings':58} {whole:>8,.0f}  (>= 1,000)")
+    count = 1200 if report.quick else 6000
+    report(
+        "plans a second and core, without findings",
+        rate(fleet(count, findings=False)),
+        "1/s",
+        3000,
+        at_least=True,
+    )
+    report("plans a second and core, with findings", rate(fleet(count)), "1/s", 1000, at_least=True)
+    if report.quick:
+        return
     sweep = fleet(CASES)
     gains, bare = [], []
     for _ in range(ROUNDS):
         gains.append(speed(sweep, 2) / speed(sweep, 1))
         bare.append(bare_gain())
     gain, ideal = sorted(gains)[ROUNDS // 2], sorted(bare)[ROUNDS // 2]
-    share = gain / ideal
-    print(f"{f'two processes beside one, {CASES:,} cases':58} {gain:>8.2f}")
-    print(f"{'  two bare loops beside one, in the same run':58} {ideal:>8.2f}")
-    print(f"{'  share of it (1.6 of 2)':58} {share:>8.2f}  (>= 0.8)")
-    return int(fast < 3000 or whole < 1000 or share < 0.8)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    report(f"two processes beside one, {CASES:,} cases", gain, "times")
+    report("  two bare loops beside one", ideal, "times")
+    report("  share of it (1.6 of 2)", gain / ideal, "", 0.8, at_least=True)
