@@ -11,15 +11,33 @@ THREAD = ("--nr-pages", "1G", "ri:0x93c00-0x100000", "g:0x80000", "rt", "s:0x800
 
 def test_the_seed_over_reaches_and_the_landed_rules_do_not(xenp2m):  # noqa: F811
     status, out, _ = xenp2m("replay", "--rules", "seed", *THREAD)
-    assert status == 0
+    assert status == 1
+    assert "findings: identity-leaf-store, over-reach-mid" in out
     assert " 1  get_phys_to_machine(0x80000)                0x80000\n" in out
     assert "[2..3]    p2m_mid_identity                                0x80000 - 0x100000" in out
     assert "the shared page p2m_identity was written: entry 0 holds 0x1234" in out
-    _, out, _ = xenp2m("replay", "--rules", "2.6.39", *THREAD)
+    status, out, _ = xenp2m("replay", "--rules", "2.6.39", *THREAD)
+    assert (status, "findings" in out) == (0, False)
     assert " 1  get_phys_to_machine(0x80000)                INVALID\n" in out
     assert " 4  get_phys_to_machine(0x80000)                0x1234\n" in out
     assert "[158..511]  p2m_identity        0x93c00 - 0xc0000" in out
     assert "was written" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("--entries 2 --rules 3.16 ri:4-8 rt __s:4=1", ["identity-leaf-store"]),
+        ("--entries 2 --rules 3.12 rt s:6=identity", ["missing-mid-scribbled", "over-reach-leaf"]),
+        ("--entries 2 --rules seed --nr-pages 2 s:3=identity", ["over-reach-leaf"]),
+        ("--entries 2 --rules seed s:4=identity", ["over-reach-mid"]),
+        ("--entries 2 --rules 3.12 ri:5-6 rt s:5=1 g:4", []),
+    ],
+)
+def test_what_goes_wrong_has_a_code_and_sets_the_status(words, found, xenp2m):  # noqa: F811
+    status, out, _ = xenp2m("replay", "--json", *words.split())
+    assert json.loads(out)["out"]["findings"] == found
+    assert status == bool(found)
 
 
 def test_a_toy_geometry_and_words(xenp2m):  # noqa: F811

@@ -232,8 +232,25 @@ def answer(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> dict[str,
     ]
     out["struct"] = shape(p2m.tree)
     out["unasked"] = [list(stretch) for stretch in unasked_identity(p2m, outcomes)]
+    out["findings"] = codes(p2m, outcomes)
     saves = [_saved(p2m, at, o.view) for at, o in enumerate(outcomes) if o.view is not None]
     return out | ({"save": saves} if saves else {})
+
+
+def codes(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> list[str]:
+    """What went wrong on the way, by the codes of the catalogue; a BUG stands for itself."""
+    found = ["brk-exceeded"] if p2m.pages.over_budget else []
+    pages = {page for page, _, _ in p2m.tree.scribbled()}
+    if "identity" in pages:
+        found.append("identity-leaf-store")
+    if "missing" in pages:
+        found.append("missing-leaf-scribbled")
+    if pages & {"mid_missing", "mid_identity"}:
+        found.append("missing-mid-scribbled")
+    mids = [int(p2m.tree.top[p2m.tree.index(start)[0]]) for start, _ in unasked_identity(p2m, outcomes)]
+    if IDENTITY in mids:
+        found.append("over-reach-mid")
+    return found + (["over-reach-leaf"] if any(mid != IDENTITY for mid in mids) else [])
 
 
 def unasked_identity(p2m: PhysToMachine | LinearP2M, outcomes: list[Outcome]) -> list[Range]:

@@ -16,9 +16,10 @@ from xenp2m.frames import GEOMETRY_32, GEOMETRY_64
 from xenp2m.kernel import Version
 from xenp2m.logs.textfile import read_text
 from xenp2m.model.builder import ORDERS
-from xenp2m.replay import is_verified, parse_row, replay_row, run, runtime_of, start
+from xenp2m.replay import codes, is_verified, parse_row, replay_row, run, runtime_of, start
 from xenp2m.replay_input import OPERATIONS
 from xenp2m.views.replay_text import replay_lines
+from xenp2m.views.text import wrapped
 
 __all__ = ["command"]
 
@@ -121,7 +122,7 @@ def _json(row: _Row) -> int:
     refused = isinstance(row.value, InputError)
     answer: dict[str, Any] = {"schema": 1, "error": str(row.value)} if refused else replay_row(row.value)
     click.echo(json.dumps(answer))
-    return 2 if "error" in answer else int("bug" in answer["out"])
+    return 2 if "error" in answer else int("bug" in answer["out"] or bool(answer["out"]["findings"]))
 
 
 def _text(row: _Row, verbose: bool) -> int:
@@ -145,7 +146,10 @@ def _text(row: _Row, verbose: bool) -> int:
     left, verified = len(request.ops) - len(outcomes), is_verified(row.value, p2m)
     for line in replay_lines(p2m, outcomes, left, verified, width=columns(), verbose=verbose, paint=paint):
         click.echo(line)
-    return int(bool(outcomes) and outcomes[-1].bug is not None)
+    found = codes(p2m, outcomes)
+    if found:
+        click.echo(wrapped(f"findings: {', '.join(found)} (xenp2m explain CODE tells the story)", columns()))
+    return int(bool(found) or (bool(outcomes) and outcomes[-1].bug is not None))
 
 
 def _row(words: tuple[str, ...], said: dict[str, Any]) -> dict[str, Any]:
