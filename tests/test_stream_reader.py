@@ -272,3 +272,12 @@ def test_a_pipe_costs_no_memory_for_its_pages(tmp_path):
     assert run.wait() == 0
     assert int(told[0]) == 1 << 16
     assert int(told[1]) < 64 << 10
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+def test_a_stream_that_ends_soundly_without_a_guest_is_refused(tmp_path, salvage):
+    whole = synth_stream(P2M([Run(0, 20, Kind.MFN, 0x500, 1)]))
+    path = tmp_path / "empty.save"
+    path.write_bytes(whole[: whole.index(b"LibxlFmt") + 16] + record(0))
+    with pytest.raises(InputError, match="memory of a guest"):
+        read(path, salvage=salvage)

@@ -1,13 +1,12 @@
 """``python -m tests.fuzz --inputs N --seconds S``: attack every parser until one of both is reached.
 
 Targets take turns of a quarter of a second or 2,000 inputs. Prints a line for each; what breaks one is written to a file, named with
-its seed, and the status is 1. ``--json FILE`` keeps the numbers, which `python -m tests.reliability` shows.
+its seed, and the status is 1. ``--json FILE`` adds the numbers to those of earlier runs, which `python -m tests.reliability` shows.
 """
 
 import argparse
 import json
 import platform
-import resource
 import sys
 import time
 import traceback
@@ -71,6 +70,19 @@ def _keep(error, folder):
     )
 
 
+def _add(path, inputs, seconds, rows):
+    """Add the numbers of this run to those that a file keeps of earlier ones."""
+    kept = json.loads(path.read_text()) if path.exists() else {"inputs": 0, "seconds": 0, "targets": {}}
+    for name, row in rows.items():
+        old = kept["targets"].get(name, dict.fromkeys(row, 0))
+        both = {key: max(row[key], old[key]) for key in row}
+        both |= {key: row[key] + old[key] for key in ("inputs", "refused", "broken")}
+        kept["targets"][name] = both
+    kept |= {"inputs": kept["inputs"] + inputs, "seconds": kept["seconds"] + seconds}
+    kept["with"] = f"Python {platform.python_version()}"
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="ascii")
+
+
 def main():
     """Run, print, keep; the status says whether anything broke."""
     said = arguments()
@@ -99,15 +111,7 @@ def main():
         f"{total:,} inputs in {seconds:,.0f} s, {len(broken)} broken; each within {SECONDS} s and {MEMORY >> 20} MiB"
     )
     if said.json:
-        told = {
-            "inputs": total,
-            "seconds": round(seconds),
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
-            "first_seed": said.seed,
-            "with": f"Python {platform.python_version()}",
-            "targets": rows,
-        }
-        said.json.write_text(json.dumps(told, indent=1) + "\n", encoding="ascii")
+        _add(said.json, total, round(seconds), rows)
     return int(bool(broken))
 
 

@@ -37,7 +37,7 @@ def truncation(every):
     how = (
         "at every byte."
         if every
-        else f"at every byte of files of up to {WHOLE >> 10} KiB; of longer ones at every byte of the first {HEAD:,} "
+        else f"at every byte of files of up to {WHOLE >> 10} KiB, of longer ones at every byte of the first {HEAD:,} "
         f"and the last {TAIL}, and at every {STRIDE:,}th between (`python -m tests.reliability --every-byte` for all)."
     )
     head = ["file", "bytes", "cuts", "refused in one line", "of those, read with --salvage", "read as it is"]
@@ -85,7 +85,7 @@ def attacks():
         )
         rows.append([name, TRACED, *counts])
     print(f"{len(TARGETS)} parsers, {TRACED} damaged inputs each, every allocation measured", flush=True)
-    head = ["parser", "measured now", "inputs of the long run", "a second", "slowest, ms", "broken"]
+    head = ["parser", "measured now", "inputs of the long runs", "a second", "slowest, ms", "broken"]
     text = [
         "## Damaged inputs",
         "",
@@ -94,10 +94,13 @@ def attacks():
         "damaged further.",
     ]
     if long:
-        text.append(
-            f"The long run ({long['with']}, one process at the lowest priority): {long['inputs']:,} inputs in"
-            f" {long['seconds']:,} s, {sum(row['broken'] for row in long['targets'].values())} broken."
-        )
+        broken = sum(row["broken"] for row in long["targets"].values())
+        text += [
+            "",
+            f"The long runs ({long['with']}, one process at the lowest priority): {long['inputs']:,} inputs in"
+            f" {long['seconds']:,} s. {broken} of them broke something, which was mended and became a test;"
+            " the slowest are on a busy machine's clock.",
+        ]
     return [*text, "", *table(head, rows)]
 
 

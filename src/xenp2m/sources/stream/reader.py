@@ -188,6 +188,8 @@ class _Gather:
     def source(self) -> Source:
         """Everything put together."""
         feed, index = self._feed, self._index
+        if not self._told:
+            raise InputError(feed.name, "the memory of a guest (libxc's layer) in the stream", "none")
         file = isinstance(feed, FileFeed)
         memory: FileMemory | KeptMemory
         if isinstance(feed, FileFeed):
