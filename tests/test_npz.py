@@ -174,3 +174,15 @@ def test_nothing_is_left_when_it_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match="a place to write"):
         npz.save(next(sources()), tmp_path / "dir.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["dir.npz"]
+
+
+@pytest.mark.parametrize("field", [20, 24])
+def test_a_member_that_claims_more_than_there_can_be_is_refused_unread(tmp_path, field):
+    path = tmp_path / "a.npz"
+    npz.save(Source(Origin("a", "b"), Guest(), P2M([Run(0, 20, Kind.MFN, 0x500, 1)])), path)
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02") + field
+    data[at : at + 4] = (0x0A000000).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="members of at most"):
+        npz.read(path)

@@ -41,6 +41,8 @@ __all__ = ["read", "save", "sniff"]
 _VERSION = 1
 _MARK = b"xenp2m.about"
 _LIMIT, _RATIO = 256 << 20, 64
+_DENSEST = 1032
+"""How often its own size deflate unpacks to at most (258 bytes of two bits, zlib's manual)."""
 _COLUMNS = {"start": np.int64, "end": np.int64, "kind": np.int8, "mfn": np.int64, "step": np.int8}
 _ROW = 26
 _STAMP = (1980, 1, 1, 0, 0, 0)
@@ -148,7 +150,12 @@ def _members(archive: zipfile.ZipFile, name: str) -> dict[str, NDArray[Any]]:
     """Every array, unpacked to at most its size as told, which is bounded."""
     infos = archive.infolist()
     total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
-    packed = min(packed, Path(name).stat().st_size)
+    size = Path(name).stat().st_size
+    for info in infos:
+        if info.compress_size > size or info.file_size > _DENSEST * info.compress_size:
+            text = f"members of at most {size:#x} bytes, each unpacked to at most {_DENSEST} times as many"
+            raise InputError(name, text, f"{info.compress_size:#x} and {info.file_size:#x}")
+    packed = min(packed, size)
     if len(infos) > 32 or total > max(_LIMIT, _RATIO * packed):
         text = f"at most 32 arrays of {max(_LIMIT, _RATIO * packed):#x} bytes together"
         raise InputError(name, text, f"{len(infos)} of {total:#x} bytes")
