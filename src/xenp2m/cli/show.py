@@ -31,8 +31,9 @@ def command(
     """Tell what a map consists of: frames by kind, extents, contiguity, the list's own pages.
 
     SOURCE is a core (xl dump-core), a saved domain (xl save), the output of xen-mfndump, a debugfs
-    p2m file or an .npz of `xenp2m export`; "-" is standard input where the format can be read from
-    a pipe. Example: xenp2m show vm.core
+    p2m file, an .npz of `xenp2m export` or an answer of plan or show (--json); "-" is standard input
+    where the format can be read from a pipe. Inside dom0, live:self is dom0 itself and live:DOMID a
+    running PV domain. Example: xenp2m show vm.core
 
     JSON carries the hash of files up to 256 MiB; --hash that of any file.
     """

@@ -57,6 +57,7 @@ FORMATS = {
     "core": Format("core.reader", pipe=False),
     "stream": Format("stream.reader", pipe=True),
     "npz": Format("npz", pipe=False),
+    "json": Format("answer", pipe=True),
     "mfndump": Format("mfndump", pipe=True),
     "debugfs": Format("debugfs", pipe=True),
 }
