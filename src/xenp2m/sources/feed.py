@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -28,7 +29,7 @@ __all__ = ["Feed", "FileFeed", "PipeFeed", "open_feed"]
 _LEAST, _MOST = 1 << 14, 1 << 22
 
 
-class Feed:
+class Feed(ABC):
     """A buffer over an input that is read once, from its beginning to its end.
 
     Attributes:
@@ -94,11 +95,13 @@ class Feed:
         self._ahead = min(2 * self._ahead, _MOST)
         return got > 0
 
+    @abstractmethod
     def _fill(self, room: NDArray[np.uint8]) -> int:
-        raise NotImplementedError
+        """Read bytes into `room`; how many, 0 at the end of the input."""
 
+    @abstractmethod
     def _leap(self, count: int) -> int:
-        raise NotImplementedError
+        """Pass over `count` bytes that are not in the buffer; how many there were."""
 
 
 class FileFeed(Feed):
