@@ -1,12 +1,21 @@
 """Files come whole or not at all."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from xenp2m import InputError
 from xenp2m.cli import main
-from xenp2m.cli.outfile import write_file
+from xenp2m.cli.outfile import write_file, written
+
+
+@pytest.fixture(autouse=True, params=["no name at first", "beside the target"])
+def way(request, monkeypatch):
+    """Both ways of writing: that of Linux, and that of where there are no files without a name."""
+    if request.param == "beside the target":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    return request.param
 
 
 def test_nothing_is_replaced_by_accident(tmp_path):
@@ -51,6 +60,44 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
         write_file(str(target), b"new", force=True)
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["map.svg"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_has_no_name_before_it_is_whole(tmp_path, way, force):
+    with written(str(tmp_path / "map"), force=force) as file:
+        file.write(b"half")
+        names = [path.name for path in tmp_path.iterdir()]
+    assert "map" not in names
+    if way == "no name at first" and _has_files_without_a_name(tmp_path):
+        assert names == []
+    assert (tmp_path / "map").read_bytes() == b"half"
+    assert [path.name for path in tmp_path.iterdir()] == ["map"]
+
+
+def _has_files_without_a_name(folder):
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
+    except (AttributeError, OSError):
+        return False
+    return Path("/proc/self/fd").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_came_meanwhile_stays(tmp_path, force):
+    target = tmp_path / "map"
+
+    def late():
+        with written(str(target), force=force) as file:
+            file.write(b"ours")
+            target.write_bytes(b"theirs")
+
+    if force:
+        late()
+    else:
+        with pytest.raises(InputError, match="--force"):
+            late()
+    assert target.read_bytes() == (b"ours" if force else b"theirs")
+    assert [path.name for path in tmp_path.iterdir()] == ["map"]
 
 
 def test_plot_from_the_command(tmp_path, capsys):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
-import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ __all__ = ["check_target", "write_file", "written"]
 
 
 def write_file(name: str, data: bytes, *, force: bool = False) -> None:
-    """Write `data` beside the target and move it there; ``-`` is standard output.
+    """Write `data` whole or not at all; ``-`` is standard output.
 
     Args:
         name: path of the target.
@@ -38,9 +38,11 @@ def write_file(name: str, data: bytes, *, force: bool = False) -> None:
 
 @contextmanager
 def written(name: str, *, force: bool = False) -> Iterator[BinaryIO]:
-    """A new file beside `name` that takes its place when the block ends well.
+    """A new file that takes the place of `name` when the block ends well.
 
-    Whatever goes wrong inside, `name` stays as it was and nothing is left beside it.
+    Whatever goes wrong inside, `name` stays as it was and nothing is left beside it. Where there are files
+    without a name (Linux on ext4, xfs, btrfs, tmpfs) that goes for a program that is killed, too: the file
+    gets its name when it is whole. Elsewhere it grows beside `name`, as ``.NAME.`` and a random word.
 
     Args:
         name: path of the target.
@@ -50,25 +52,48 @@ def written(name: str, *, force: bool = False) -> Iterator[BinaryIO]:
         InputError: the target exists and `force` is not set, is no file, or its place cannot be written.
     """
     path = Path(name)
+    beside = path.parent / f".{path.name[:40]}.{secrets.token_hex(4)}"
     try:
         check_target(name, force=force)
-        number, beside = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        number, named = _opened(beside)
         try:
             with os.fdopen(number, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(number)
-            check_target(name, force=force)
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(beside).chmod(0o666 & ~umask)
-            Path(beside).replace(path)
+                check_target(name, force=force)
+                if not named:
+                    # Linking replaces nothing, so that a file to be replaced is whole beside it for a moment.
+                    _link(number, beside if force else path)
+            if named or force:
+                beside.replace(path)
         except BaseException:
-            Path(beside).unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(name, "a place that can be written", reason) from None
+
+
+def _opened(beside: Path) -> tuple[int, bool]:
+    """A new file in the directory of `beside`, and whether it has that name already."""
+    if hasattr(os, "O_TMPFILE"):
+        with suppress(OSError):
+            number = os.open(beside.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+            if Path(f"/proc/self/fd/{number}").exists():
+                return number, False
+            os.close(number)
+    return os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), True
+
+
+def _link(number: int, path: Path) -> None:
+    """Give a file without a name one that is free."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        # With a directory given, Python follows the link in /proc (linkat); without one it does not.
+        os.link(f"/proc/self/fd/{number}", path.name, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def check_target(name: str, *, force: bool = False) -> None:
