@@ -1,9 +1,9 @@
 """Files come whole or not at all."""
 
 import os
-from pathlib import Path
 
 import pytest
+from tests.reliability.kills import leaves_nothing
 
 from xenp2m import InputError
 from xenp2m.cli import main
@@ -68,18 +68,10 @@ def test_a_file_has_no_name_before_it_is_whole(tmp_path, way, force):
         file.write(b"half")
         names = [path.name for path in tmp_path.iterdir()]
     assert "map" not in names
-    if way == "no name at first" and _has_files_without_a_name(tmp_path):
+    if way == "no name at first" and leaves_nothing(tmp_path):
         assert names == []
     assert (tmp_path / "map").read_bytes() == b"half"
     assert [path.name for path in tmp_path.iterdir()] == ["map"]
-
-
-def _has_files_without_a_name(folder):
-    try:
-        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
-    except (AttributeError, OSError):
-        return False
-    return Path("/proc/self/fd").exists()
 
 
 @pytest.mark.parametrize("force", [False, True])

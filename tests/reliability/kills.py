@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tests.cores_data import unpack
 
-__all__ = ["COMMANDS", "Killed", "killed"]
+__all__ = ["COMMANDS", "Killed", "killed", "leaves_nothing"]
 
 
 class Killed(NamedTuple):
@@ -66,6 +66,15 @@ _SCRIPT = (
     "main(sys.argv[2:])\n"
 )
 OLD = b"what was there before\n"
+
+
+def leaves_nothing(folder):
+    """Whether files in `folder` can do without a name until they are whole, so that a kill leaves nothing."""
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
+    except (AttributeError, OSError):
+        return False
+    return Path("/proc/self/fd").exists()
 
 
 def killed(name, times, seed=2011):
