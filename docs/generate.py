@@ -3,7 +3,8 @@
 In Markdown, the code block behind ``<!-- output of: COMMAND -->`` is replaced by the command and what
 it prints at 80 columns, and the picture behind ``<!-- picture of: COMMAND -->`` by what it draws.
 ``docs/findings.md`` is written from the catalogue, ``docs/commands.md`` from the help. With ``--check``
-nothing is written and the status says whether everything is up to date.
+nothing is written and the status says whether everything is up to date; ``make judge`` is left to
+``tests/test_judge.py`` then, which runs it file by file.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import traceback
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from helptext import commands_page
 
 from xenp2m.boot.select import ERAS
 from xenp2m.checks.stories import STORIES
+from xenp2m.cli import main
 from xenp2m.findings import Severity
 from xenp2m.model.rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TOP = Path(__file__).parent.parent
 PICTURE = re.compile(r"<!-- picture of: (.+?) -->\n!\[.*?\]\((.+?)\)")
@@ -37,31 +44,61 @@ BLOCK = re.compile(r"(<!-- output of: (.+?) -->\n```\n)(.*?)(```\n)", re.DOTALL)
 def output(command: str) -> str:
     """What a command of the documents prints; ``xz -dc FILE | COMMAND`` reads a packed file of the tests."""
     packed, _, command = command.rpartition(" | ")
-    given = lzma.decompress((TOP / packed.removeprefix("xz -dc ")).read_bytes()) if packed else None
+    given = lzma.decompress((TOP / packed.removeprefix("xz -dc ")).read_bytes()) if packed else b""
     words = shlex.split(command)
     if words[0] == "xenp2m":
-        words = [sys.executable, "-m", *words]
-    elif words[:2] == ["python3", "xenp2m.pyz"]:
-        return _of_zipapp(words[2:])
-    elif words == ["make", "judge"]:
-        words = [sys.executable, "tests/judge.py"]
-    return _printed(words, given)
+        return _printed(lambda: main(words[1:]), command, given)
+    if words[:2] == ["python3", "xenp2m.pyz"]:
+        return _printed(lambda: _of_zipapp(words[2:]), command, given)
+    if words == ["make", "judge"]:
+        return _printed(lambda: os.execv(sys.executable, [sys.executable, "tests/judge.py"]), command, given)
+    raise SystemExit(f"{command}: expected xenp2m, python3 xenp2m.pyz or make judge")
 
 
-def _of_zipapp(arguments: list[str]) -> str:
-    """What the zipapp prints, made for this in a place of its own."""
+def _of_zipapp(arguments: list[str]) -> None:
+    """Become the zipapp, made for this in a place of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "xenp2m.pyz")
-        _printed([sys.executable, "-m", "release.pyz", str(file)])
-        return _printed([sys.executable, str(file), *arguments])
+        for words in (["-m", "release.pyz", str(file)], [str(file), *arguments]):
+            quiet = subprocess.DEVNULL if words[0] == "-m" else None
+            subprocess.run([sys.executable, *words], stdout=quiet, check=True)
 
 
-def _printed(words: list[str], given: bytes | None = None) -> str:
-    environment = os.environ | {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-    run = subprocess.run(words, input=given, capture_output=True, cwd=TOP, env=environment, check=False)
-    if run.returncode > 1 or run.stderr:
-        raise SystemExit(f"{shlex.join(words)}: status {run.returncode}\n{run.stderr.decode()}")
-    return run.stdout.decode()
+def _printed(called: Callable[[], object], command: str, given: bytes) -> str:
+    """What a call prints in a process of its own, which needs no new Python, at 80 columns."""
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        stdin.write(given)
+        stdin.seek(0)
+        child = os.fork()
+        if not child:
+            _become(called, (stdin.fileno(), out.fileno(), err.fileno()))
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        out.seek(0)
+        err.seek(0)
+        said = err.read().decode()
+        if status not in (0, 1) or said:
+            raise SystemExit(f"{command}: status {status}\n{said}")
+        return out.read().decode()
+
+
+def _become(called: Callable[[], object], streams: tuple[int, int, int]) -> NoReturn:
+    """Call, in a child, and exit as a command does."""
+    status: object = 70
+    try:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        sys.stdout.reconfigure(encoding="utf-8")
+        os.chdir(TOP)
+        os.environ |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+        called()
+        status = 0
+    except SystemExit as stop:
+        status = stop.code
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else 0)
 
 
 def shown(command: str) -> str:
@@ -84,7 +121,13 @@ def pictures(text: str, beside: Path = TOP) -> dict[Path, bytes]:
 def generated(text: str) -> str:
     """A document with every block filled in."""
     text = LIST.sub(lambda match: f"{match[1]}\n{schemas()}\n{match[2]}", text)
-    return BLOCK.sub(lambda match: match[1] + shown(match[2]) + output(match[2]) + match[4], text)
+    return BLOCK.sub(_filled, text)
+
+
+def _filled(match: re.Match[str]) -> str:
+    if match[2] == "make judge" and "--check" in sys.argv:
+        return match[0]
+    return match[1] + shown(match[2]) + output(match[2]) + match[4]
 
 
 def schemas() -> str:
@@ -144,7 +187,7 @@ def eras() -> str:
     return "\n".join(parts) + "\n"
 
 
-def main() -> int:
+def write() -> int:
     """Write or check; return the exit status."""
     stale = []
     documents = {
@@ -169,4 +212,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write())

@@ -13,10 +13,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any
 
 HERE = Path(__file__).parent
 JUDGED = (
@@ -90,12 +87,15 @@ def real_boots() -> list[Path]:
     return sorted(path.parent for path in HERE.glob("boots/*/expected.json"))
 
 
-def judge_boot(directory: Path) -> tuple[list[str], dict[str, Any]]:
-    """Differences of one real boot, and what was expected."""
+def judge_boot(directory: Path) -> tuple[str, list[str]]:
+    """The line of one real boot, and what differs."""
     expected = json.loads((directory / "expected.json").read_text())
     options = ["--kernel", expected["kernel_option"]] if "kernel_option" in expected else []
     (answer,) = answers("plan", [str(directory / "console.log.xz"), *options])
-    return boot_differences(answer, expected), expected
+    wrong = boot_differences(answer, expected)
+    entries = sum(end - start for start, end, _ in expected["kinds"] or [])
+    how = f"{expected['outcome']:16} {entries:>9,} entries  {len(wrong)} differences"
+    return f"{directory.name:34} {how}", wrong
 
 
 def vector_rows(path: Path) -> list[dict[str, Any]]:
@@ -104,35 +104,40 @@ def vector_rows(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def judge_rows(
-    path: Path, verb: str, differences: Callable[[dict[str, Any], dict[str, Any]], list[str]]
-) -> tuple[list[Any], int]:
-    """Ids of the rows of one file that differ, and how many rows it has."""
+def vectors() -> list[Path]:
+    """The files of rows."""
+    return sorted(HERE.glob("vectors/*.jsonl.xz"))
+
+
+def judge_rows(path: Path) -> tuple[str, list[str]]:
+    """The line of one file of rows, and the ids of those that differ."""
+    verb, differences = (
+        ("replay", tree_differences) if path.name.startswith("tree") else ("plan", row_differences)
+    )
     rows = vector_rows(path)
     text = "\n".join(json.dumps({k: v for k, v in row.items() if k != "out"}) for row in rows)
     pairs = zip(rows, answers(verb, ["-"], text), strict=True)
-    return [row["id"] for row, answer in pairs if differences(answer, row["out"])], len(rows)
+    wrong = [str(row["id"]) for row, answer in pairs if differences(answer, row["out"])]
+    return (
+        f"{path.name:34} {len(rows):>5} rows  {len(rows) - len(wrong):>5} agree  {len(wrong)} differ",
+        wrong,
+    )
+
+
+def judged(path: Path) -> tuple[str, list[str]]:
+    """The line of a real boot or of a file of rows, and what differs."""
+    return judge_boot(path) if path.is_dir() else judge_rows(path)
 
 
 def main() -> int:
     """Print the table; return the exit status."""
     total = 0
-    for directory in real_boots():
-        wrong, expected = judge_boot(directory)
+    for path in (*real_boots(), *vectors()):
+        line, wrong = judged(path)
         total += len(wrong)
-        entries = sum(end - start for start, end, _ in expected["kinds"] or [])
-        print(f"{directory.name:34} {expected['outcome']:16} {entries:>9,} entries  {len(wrong)} differences")
-        for line in wrong:
-            print(f"    {line}")
-    for verb, differences in (("plan", row_differences), ("replay", tree_differences)):
-        kind = "setup" if verb == "plan" else "tree"
-        for path in sorted(HERE.glob(f"vectors/{kind}-*.jsonl.xz")):
-            wrong_rows, rows = judge_rows(path, verb, differences)
-            total += len(wrong_rows)
-            agree = f"{rows - len(wrong_rows):>5} agree  {len(wrong_rows)} differ"
-            print(f"{path.name:34} {rows:>5} rows  {agree}")
-            for row_id in wrong_rows:
-                print(f"    {row_id}")
+        print(line)
+        for difference in wrong:
+            print(f"    {difference}")
     print(f"{total} differences")
     return int(total > 0)
 

@@ -1,17 +1,33 @@
-"""Every real boot ends as predicted, with the map and the kinds that were read out of it."""
+"""Every real boot ends as predicted, with the map and the kinds that were read out of it; every row agrees."""
 
 import json
 import lzma
+import re
+from pathlib import Path
 
 import pytest
 
-from judge import boot_differences, judge_boot, judge_rows, real_boots, row_differences, tree_differences
+from judge import boot_differences, judge_rows, judged, real_boots, row_differences, tree_differences, vectors
+
+TOP = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("directory", real_boots(), ids=lambda path: path.name)
-def test_real_boot(directory):
-    wrong, _ = judge_boot(directory)
+def shown():
+    """What the documents say that `make judge` prints."""
+    (block,) = re.findall(r"\$ make judge\n(.*?)```", (TOP / "docs/verified.md").read_text(), re.DOTALL)
+    return block.splitlines()
+
+
+@pytest.mark.parametrize("path", [*real_boots(), *vectors()], ids=lambda path: path.name)
+def test_no_difference(path):
+    line, wrong = judged(path)
     assert wrong == []
+    assert line in shown(), "make docs"
+
+
+def test_the_documents_show_all_and_nothing_else():
+    assert len(shown()) == len(real_boots()) + len(vectors()) + 1
+    assert shown()[-1] == "0 differences"
 
 
 def test_the_judge_can_fail():
@@ -39,9 +55,9 @@ def test_rows_go_through_the_command_line(tmp_path):
         "in": {"nr_pages": 3, "ops": [["g", 1]]},
         "out": {"ret": [7]},
     }
-    path = tmp_path / "rows.xz"
+    path = tmp_path / "tree-rows.jsonl.xz"
     path.write_bytes(lzma.compress(json.dumps(row).encode()))
-    assert judge_rows(path, "replay", tree_differences) == ([5], 1)
+    assert judge_rows(path) == (f"{path.name:34}     1 rows      0 agree  1 differ", ["5"])
 
 
 def test_there_are_boots_of_every_outcome():
