@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from xenp2m.maps.account import account_of
 from xenp2m.p2m import P2M
 from xenp2m.sources.source import Guest, Origin, Source
 from xenp2m.views.page.content import report_of_source
@@ -27,7 +28,7 @@ def whole(p2m):
     source = Source(Origin("vm.core", "xen core, PV"), Guest(), p2m)
     names = ("kinds", "frames", "extents")
     pictures = [(name, inline_svg(render(map_figure(p2m, name), "svg"), name, name)) for name in names]
-    return page(report_of_source(source, []), "0", pictures), time.process_time() - start
+    return page(report_of_source(source, account_of(source), []), "0", pictures), time.process_time() - start
 
 
 def reports(report):

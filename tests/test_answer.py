@@ -7,11 +7,14 @@ import pytest
 import xenp2m
 from guests import unpacked
 from test_cli import xenp2m as command  # noqa: F401
+from xenp2m.checks.map import map_findings
 from xenp2m.errors import InputError
 from xenp2m.extents import Run
+from xenp2m.findings import Severity
 from xenp2m.frames import GEOMETRY_32, Kind
 from xenp2m.hostrow import host_of_row
 from xenp2m.plan import make_plan
+from xenp2m.views.answer import finding_object
 
 HOST = {
     "kernel": "6.1",
@@ -87,3 +90,84 @@ def test_what_is_no_answer_with_a_map(answer, words, tmp_path):
     with pytest.raises(InputError, match=words) as caught:
         xenp2m.open(kept(tmp_path, answer))
     assert "\n" not in str(caught.value)
+
+
+def boot_that_dies():
+    ram = [[0, 0x10000 << 12, 1]]
+    return {"kernel": "6.1", "in": {"nr_pages": 0x10000, "e820": ram, "kernel": [0x1000000, 0x20000000]}}
+
+
+def test_findings_and_outcome_are_kept(command, tmp_path):  # noqa: F811
+    status, out, _ = command("plan", "--json", "-", stdin=json.dumps(HOST))
+    told, source = json.loads(out), xenp2m.open(kept(tmp_path, out))
+    assert str(source.outcome) == told["outcome"]
+    assert told["findings"]
+    assert [finding_object(finding) for finding in source.findings] == told["findings"]
+    shown_status, shown, _ = command("show", "--json", str(tmp_path / "answer.json"))
+    assert json.loads(shown)["findings"] == told["findings"]
+    assert shown_status == status
+
+
+def test_a_boot_that_dies_before_its_map_reads_back(command, tmp_path):  # noqa: F811
+    status, out, _ = command("plan", "--json", "-", stdin=json.dumps(boot_that_dies()))
+    told = json.loads(out)
+    assert "p2m" not in told
+    assert status == 1
+    source = xenp2m.open(kept(tmp_path, out))
+    assert len(source.p2m) == 0
+    assert str(source.outcome) == told["outcome"] != "boots"
+    page = tmp_path / "page.html"
+    assert command("report", str(tmp_path / "answer.json"), "-o", str(page))[0] == 1
+    text = page.read_text()
+    assert f'<p class="answer error">{told["outcome"]}</p>' in text
+    assert all(finding["code"] in text for finding in told["findings"])
+    assert 'data-start="' not in text, "a button that leads to a map, and there is none"
+
+
+def test_nothing_is_noticed_twice(command, tmp_path):  # noqa: F811
+    _, out, _ = command("show", "--json", str(unpacked("tiny64-both.save", tmp_path)))
+    codes = [finding["code"] for finding in json.loads(out)["findings"]]
+    assert "map-foreign" in codes
+    assert [finding.code for finding in map_findings(xenp2m.open(kept(tmp_path, out)))] == codes
+
+
+def test_a_finding_of_a_later_version_brings_its_story(tmp_path):
+    finding = {"code": "new", "severity": "warning", "what": "it is so", "why": "since", "fix": "wait"}
+    answer = {"schema": 1, "outcome": "boots", "p2m": [[0, 1, "missing"]]}
+    source = xenp2m.open(kept(tmp_path, answer | {"findings": [finding | {"pfns": [[0, 1]]}]}))
+    (told,) = source.findings
+    assert (told.code, told.severity, told.what, told.pfns) == (
+        "new",
+        Severity.WARNING,
+        "it is so",
+        ((0, 1),),
+    )
+    assert (told.story.title, told.story.fix) == ("since", "wait")
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"outcome": "flies"}, "outcome: expected one of boots"),
+        ({"outcome": ["boots"]}, "outcome: expected one of boots"),
+        ({"findings": {}}, "findings: expected a list"),
+        ({"findings": [7]}, r"findings\[0\]"),
+        ({"findings": [{"code": "x", "severity": "note", "what": "", "why": "", "fix": ""}]}, "findings"),
+    ]
+    + [
+        ({"findings": [{"code": "x", "severity": s, "what": w, "why": "", "fix": "", "pfns": p}]}, "findings")
+        for s, w, p in [
+            ("fatal", "", []),
+            (["note"], "", []),
+            ("note", 5, []),
+            ("note", "", [[2, 1]]),
+            ("note", "", [[0, 1 << 60]]),
+            ("note", "", [["0", 1]]),
+            ("note", "", [[0, 1, 2]]),
+            ("note", "", [True]),
+        ]
+    ],
+)
+def test_findings_that_are_none_are_refused(part, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        xenp2m.open(kept(tmp_path, {"schema": 1, "p2m": [[0, 1, "missing"]]} | part))

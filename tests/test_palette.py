@@ -7,7 +7,7 @@ import pytest
 
 from xenp2m.extents import Run
 from xenp2m.frames import Kind
-from xenp2m.views.palette import LOOKS, Part, parts
+from xenp2m.views.palette import LOOKS, Part, joined, parts
 
 # Linear RGB as a dichromat sees it: Viénot, Brettel and Mollon, "Digital video colourmaps for checking
 # the legibility of displays by dichromats", Color Research and Application 24, 1999.
@@ -66,3 +66,11 @@ def test_parts_tell_room_to_grow_from_nothing():
         Part(30, 50, "missing"),
         Part(50, 60, "identity"),
     ]
+
+
+def test_neighbours_that_look_alike_are_one_part():
+    runs = [Run(0, 4, Kind.MFN, 9, 1), Run(4, 6, Kind.MFN, 99, -1), Run(6, 9, Kind.MISSING)]
+    assert list(parts(runs)) == [Part(0, 6, "mfn"), Part(6, 9, "missing")]
+    apart = [Part(0, 2, "mfn"), Part(3, 4, "mfn")]
+    assert list(joined(apart)) == apart
+    assert list(joined([])) == []

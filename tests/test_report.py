@@ -16,6 +16,7 @@ from hosts import MIB, pc, with_range
 from xenp2m import P2M, Kind, Run
 from xenp2m.cli import main
 from xenp2m.extents import coalesce
+from xenp2m.maps.account import account_of
 from xenp2m.maps.mapdiff import compare
 from xenp2m.plan import make_plan
 from xenp2m.runtable import RunTable
@@ -97,8 +98,10 @@ def test_a_map_against_another(report, tmp_path):
     assert all(hashlib.sha256(file.read_bytes()).hexdigest() in text for file in (before, after))
     diff = compare(*(detect.open(file).p2m for file in (before, after)))
     assert not diff.same
-    told = re.search(r'<table id="changes">.*?</table>', text, re.DOTALL)[0]
-    spans = [(int(a), int(b)) for a, b in re.findall(r'data-start="(\d+)" data-end="(\d+)"', told)]
+    told = re.search(r'<table id="changes"[^>]*>.*?</table>', text, re.DOTALL)[0]
+    spans = [
+        (int(a), int(b, 16)) for a, b in re.findall(r'data-start="(\d+)">0x[0-9a-f]+ – (0x[0-9a-f]+)<', told)
+    ]
     assert spans == [(pair.before.start, pair.before.end) for pair in diff.differences()][:500]
 
 
@@ -254,7 +257,7 @@ def test_a_report_of_a_map():
         Origin("vm.core", "xen core, PV", 4096, "ab" * 32), Guest(form="linear list", xen="4.17.7", vcpus=2),
         P2M([Run(0, 256, Kind.MFN, 7, 1)]), lost=lost,
     )  # fmt: skip
-    text = page(report_of_source(source, []), "0", note="No pictures.").decode()
+    text = page(report_of_source(source, account_of(source), []), "0", note="No pictures.").decode()
     for told in ("xen core, PV", "linear list", "4.17.7", "256 PFNs", lost[0], "ab" * 32, "No pictures."):
         assert told in text
     assert ">why<" not in text
@@ -269,7 +272,7 @@ def test_a_finding_tells_its_story():
 
 def test_control_characters_do_not_reach_the_page():
     source = Source(Origin("a\x1b[31m\x00\u202eb\ud800", "core"), Guest(), P2M([]))
-    text = page(report_of_source(source, []), "0").decode()
+    text = page(report_of_source(source, account_of(source), []), "0").decode()
     assert not set("\x1b\x00\u202e") & set(text)
     assert "not known: the input can be read only once" in text
 

@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
 from xenp2m import P2M, Kind, Run
+from xenp2m.maps.account import account_of
 from xenp2m.maps.mapdiff import compare
 from xenp2m.sources.source import Guest, Origin, Source
 from xenp2m.views.page.comparison import comparison_of
@@ -60,6 +62,10 @@ def source_of(runs, name="vm.core"):
     return Source(Origin(name, "xen core, PV", 4096, "0" * 64), Guest(), P2M(runs))
 
 
+def source_report(source):
+    return report_of_source(source, account_of(source), [])
+
+
 def shattered(extents=200_000, pages=84):
     """A map of 64 GiB in many extents, scattered over the machine."""
     places = list(range(extents))
@@ -82,7 +88,7 @@ def pair_file(tmp_path_factory):
         [Run(0, 2048, Kind.MFN, 8192, 1), Run(2048, 8191, Kind.MISSING), Run(8191, 8192, Kind.FOREIGN, 5, 1)]
     )
     report = replace(
-        report_of_source(Source(Origin("vm.core", "xen core, PV"), Guest(), before), []),
+        source_report(Source(Origin("vm.core", "xen core, PV"), Guest(), before)),
         comparison=comparison_of((before, after), compare(before, after), ("vm.core", "later.core")),
     )
     path.write_bytes(written(report, "0"))
@@ -92,7 +98,7 @@ def pair_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def large_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "large.html"
-    path.write_bytes(written(report_of_source(source_of(shattered()), []), "0"))
+    path.write_bytes(written(source_report(source_of(shattered())), "0"))
     return path
 
 
@@ -192,6 +198,35 @@ def test_drag_and_point(open_page, plan_file):
     tab.mouse.move(middle[0] + 200, middle[1])
     tab.mouse.up()
     assert view(tab)[0] < start
+
+
+def test_the_legend_tells_what_is_in_view(open_page, plan_file):
+    tab = open_page(plan_file)
+    kinds = "#map .legend li:not([hidden])"
+    assert tab.locator(kinds).all_inner_texts() == ["ram", "room to grow", "identity"]
+    assert tab.locator(f"{kinds}.away").count() == 0
+    tab.fill("#query", "0x50000")
+    tab.press("#query", "Enter")
+    tab.focus("#strip")
+    for _ in range(12):
+        tab.keyboard.press("+")
+    assert tab.locator(kinds).count() == 3
+    assert tab.locator(f"{kinds}.away").all_inner_texts() == ["ram", "identity"]
+
+
+def test_a_comparison_keeps_its_columns_on_a_phone(open_page, pair_file):
+    tab = open_page(pair_file, width=360)
+    boxes = tab.evaluate(
+        "[...document.querySelectorAll('#comparison tbody tr')].map((row) =>"
+        " [...row.cells].filter((cell) => cell.textContent.trim()).map((cell) => {"
+        "  const range = document.createRange(); range.selectNodeContents(cell);"
+        "  const box = range.getBoundingClientRect(); return [box.left, box.right, box.top, box.bottom]; }))"
+    )
+    assert boxes
+    for row in boxes:
+        for a, b in combinations(row, 2):
+            apart = a[1] + 4 <= b[0] or b[1] + 4 <= a[0] or a[3] <= b[2] + 2 or b[3] <= a[2] + 2
+            assert apart, (a, b)
 
 
 def test_one_page_of_frames_is_as_near_as_it_gets(open_page, plan_file):
@@ -377,9 +412,9 @@ def test_hostile_words_stay_words(open_page, tmp_path):
         lost=(evil,), inferred=(evil,),
     )  # fmt: skip
     path = tmp_path / "evil.html"
-    report = report_of_source(source, [], words=evil)
+    report = source_report(source)
     rows = report.rows._replace(rows=[row._replace(why=evil) for row in report.rows.rows])
-    report = replace(report, rows=rows, lanes=[Lane(evil, [(0, 4096, evil)])])
+    report = replace(report, rows=rows, words=evil, lanes=[Lane(evil, [(0, 4096, evil)])])
     path.write_bytes(written(report, "0", note=evil))
     tab = open_page(path)
     assert tab.title().startswith("</script><script>")

@@ -39,12 +39,13 @@ def map_findings(source: Source, rules: Sequence[str] = ("map", "save")) -> list
     """All findings of one source, errors first, in a stable order.
 
     Args:
-        source: what was read; what its reader noticed is part of the answer.
+        source: what was read; what its reader noticed is part of the answer, and is not noticed twice.
         rules: which rules: keys of `RULES`.
     """
     found = [*source.findings]
+    told = {finding.code for finding in found}
     for name in rules:
-        found += (finding for check in RULES[name] for finding in check(source))
+        found += (each for check in RULES[name] for each in check(source) if each.code not in told)
     return sorted(found, key=lambda f: -f.severity)
 
 

@@ -22,6 +22,7 @@ from xenp2m.cli.redaction import redact_option, redactor_for
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import BUNDLED, read_hosts
+from xenp2m.maps.account import account_of
 from xenp2m.maps.mapdiff import compare
 from xenp2m.plan import make_plan
 from xenp2m.sources.binary import Binary
@@ -63,6 +64,7 @@ class _Subject(NamedTuple):
 
 _CAPTIONS = {
     "e820": "The maps of the host and of the guest, and the P2M that the kernel makes of them.",
+    "maps": "The maps of the host and of the guest: the boot ends before there is a P2M.",
     "kinds": "What the map consists of.",
     "frames": "Where in the machine each part of the guest's memory lies.",
     "extents": "How contiguous the machine frames are.",
@@ -123,7 +125,7 @@ def _unnamed(report: Report, redactor: Redactor) -> Report:
     return replace(
         report,
         title=clean(report.title),
-        facts=[(name, clean(value)) for name, value in report.facts],
+        facts=[each._replace(value=clean(each.value)) for each in report.facts],
         findings=[replace(each, what=clean(each.what), why=clean(each.why)) for each in report.findings],
         remarks=[(name, clean(text)) for name, text in report.remarks],
         origins=[replace(each, name=clean(each.name)) for each in report.origins],
@@ -147,8 +149,8 @@ def _map(name: str, salvage: bool) -> _Subject:
     if source.m2p is not None:
         raise InputError(name, "a guest's map", source.origin.format)
     findings = map_findings(source)
-    names = ("kinds", "frames", "extents")
-    report = report_of_source(source, findings)
+    names = ("kinds", "frames", "extents") if len(source.p2m) else ()
+    report = report_of_source(source, account_of(source), findings)
     figures = [(each, partial(map_figure, source.p2m, each)) for each in names]
     return _Subject(report, findings, figures, source.p2m, predicted=False)
 
@@ -173,7 +175,7 @@ def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject
     if item.host is None:
         raise item.error or InputError(item.where, "a host")
     plan = make_plan(item.host)
-    names = ("e820", "frames", "extents", "balloon") if plan.p2m is not None else ("e820",)
+    names = ("e820", "frames", "extents", "balloon") if plan.p2m is not None else ("maps",)
     report = report_of_plan(plan, item.title.partition("   from ")[0], list(_origins(inputs)), words)
     figures = [(name, partial(plan_figure, plan, name)) for name in names]
     return _Subject(report, plan.findings, figures, plan.p2m, predicted=True)
@@ -191,6 +193,7 @@ def _compared(subject: _Subject, other: _Subject, words: str) -> _Subject:
     names = _name(subject), _name(other)
     report = replace(
         subject.report,
+        title=f"{subject.report.title} against {names[1]}",
         comparison=comparison_of(maps, diff, names),
         origins=[*subject.report.origins, *other.report.origins],
         words=words,

@@ -1,7 +1,7 @@
-"""Our own JSON answers that carry a map: ``plan --json`` (one answer) and ``show --json``.
+"""Our own JSON answers: ``plan --json`` (one answer) and ``show --json``.
 
-The runs are taken as they stand, so that a prediction or a reading that was kept can be looked at,
-compared and reported like any other map.
+Runs, findings and outcome are taken as they stand, so that a prediction or a reading that was kept
+can be looked at, compared and reported like any other map.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from xenp2m.checks.stories import STORIES
 from xenp2m.errors import InputError, shorten
 from xenp2m.extents import Run
+from xenp2m.findings import Finding, Outcome, Severity, Story
 from xenp2m.frames import GEOMETRIES, GEOMETRY_64, Kind
 from xenp2m.p2m import P2M
 from xenp2m.sources.feed import FileFeed, open_feed
 from xenp2m.sources.source import Guest, Origin, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from xenp2m.extents import Range
     from xenp2m.sources.feed import Feed
 
     Progress = Callable[[int, int | None], None]
@@ -48,7 +51,8 @@ def read(path: Path | str | Feed, *, salvage: bool = False, progress: Progress |
         progress: called with bytes read and bytes in all (None of a pipe).
 
     Raises:
-        InputError: more than one object, one without a map, or runs that are of no sense.
+        InputError: more than one object, one without a map, or parts that are of no sense. A plan
+            that ends before there is a map is read with an empty one.
     """
     with open_feed(path) as feed:
         text = bytearray()
@@ -63,21 +67,73 @@ def read(path: Path | str | Feed, *, salvage: bool = False, progress: Progress |
         answer = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(name, "one JSON answer of plan or show", shorten(str(error))) from None
-    if not isinstance(answer, dict) or not isinstance(answer.get("p2m"), list) or not answer["p2m"]:
+    if not isinstance(answer, dict):
+        raise InputError(name, "an answer of plan or show", shorten(answer))
+    return _source(answer, name, size)
+
+
+def _source(answer: dict[str, Any], name: str, size: int | None) -> Source:
+    outcome = _outcome(answer, name)
+    listed = answer.get("p2m", [] if outcome else None)
+    if not isinstance(listed, list) or not (listed or outcome):
         raise InputError(name, "an answer of plan or show with a map (p2m)", _given(answer))
     guest = answer.get("guest")
     bits = guest.get("bits") if isinstance(guest, dict) else answer.get("bits")
     geometry = GEOMETRIES.get(bits, GEOMETRY_64) if isinstance(bits, int) else GEOMETRY_64
-    p2m = P2M(_runs(answer["p2m"], name), geometry=geometry, beyond=Kind.UNKNOWN)
-    origin = Origin(name, "answer of plan" if "outcome" in answer else "answer of show", size)
+    p2m = P2M(_runs(listed, name), geometry=geometry, beyond=Kind.UNKNOWN)
+    origin = Origin(name, "answer of show" if outcome is None else "answer of plan", size)
     assumed = answer.get("assumed")
     lines = [line for line in assumed if isinstance(line, str)] if isinstance(assumed, list) else []
-    return Source(origin, Guest(geometry), p2m, inferred=tuple(f"assumed: {line}" for line in lines))
+    return Source(
+        origin,
+        Guest(geometry),
+        p2m,
+        inferred=tuple(f"assumed: {line}" for line in lines),
+        findings=tuple(_findings(answer.get("findings", []), name)),
+        outcome=outcome,
+    )
 
 
-def _given(answer: Any) -> str:  # noqa: ANN401 (any JSON value)
-    if not isinstance(answer, dict):
-        return shorten(answer)
+def _outcome(answer: dict[str, Any], name: str) -> Outcome | None:
+    """How the boot of a plan ends; None of an answer of ``show``."""
+    told = answer.get("outcome")
+    if told is None:
+        return None
+    for outcome in Outcome:
+        if str(outcome) == told:
+            return outcome
+    raise InputError(f"{name}: outcome", f"one of {', '.join(map(str, Outcome))}", shorten(told))
+
+
+def _findings(listed: Any, name: str) -> Iterator[Finding]:  # noqa: ANN401 (any JSON value)
+    """The findings; one of a code that this version does not know brings its own story."""
+    if not isinstance(listed, list):
+        raise InputError(f"{name}: findings", "a list", shorten(listed))
+    severities = {str(severity): severity for severity in Severity}
+    for number, entry in enumerate(listed):
+        told = entry if isinstance(entry, dict) else {}
+        code, severity, what, why, fix = (told.get(k) for k in ("code", "severity", "what", "why", "fix"))
+        texts = [code, severity, what, why, fix]
+        spans = _spans(told.get("pfns"))
+        if not all(isinstance(text, str) for text in texts) or severity not in severities or spans is None:
+            raise InputError(f"{name}: findings[{number}]", "a finding of plan or show", shorten(entry))
+        story = STORIES.get(str(code)) or Story(str(code), severities[severity], str(why), "", str(fix), "")
+        yield Finding(story, str(what), "" if why == story.title else str(why), spans)
+
+
+def _spans(listed: Any) -> tuple[Range, ...] | None:  # noqa: ANN401 (any JSON value)
+    """Half-open PFN ranges; None where they are of no sense."""
+    found: list[Range] = []
+    for pair in listed if isinstance(listed, list) else [None]:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(type(each) is int for each in pair):
+            return None
+        if not 0 <= pair[0] < pair[1] <= _MOST_PFN:
+            return None
+        found.append((pair[0], pair[1]))
+    return tuple(found)
+
+
+def _given(answer: dict[str, Any]) -> str:
     return shorten(answer["error"]) if "error" in answer else f"keys {shorten(', '.join(map(str, answer)))}"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from xenp2m.findings import Finding
+    from xenp2m.findings import Finding, Outcome
     from xenp2m.p2m import P2M
 
 __all__ = ["Guest", "LazySource", "Leaves", "Memory", "Origin", "Progress", "Source"]
@@ -137,9 +137,11 @@ class Source(Displayed):
         memory: the guest's memory, where the input carries it.
         lost: what could not be read, a line each: empty unless the input was salvaged or torn.
         inferred: what was concluded rather than read, a line each.
-        findings: what the reader itself noticed, such as faults in a stream's structure.
+        findings: what the reader itself noticed, such as faults in a stream's structure, or what an
+            answer of ours says.
         m2p: of an input that is a machine's M2P and no guest's map (`p2m` is empty then): the PFN of
             every MFN, all ones where there is none.
+        outcome: how the boot ends, of an answer of ``plan`` that was kept.
     """
 
     origin: Origin
@@ -152,6 +154,7 @@ class Source(Displayed):
     inferred: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     m2p: NDArray[np.uint64] | None = None
+    outcome: Outcome | None = None
 
 
 class LazySource(Source):
@@ -214,3 +217,8 @@ class LazySource(Source):
     def m2p(self) -> NDArray[np.uint64] | None:
         """A machine's M2P."""
         return self._whole().m2p
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the boot ends."""
+        return self._whole().outcome

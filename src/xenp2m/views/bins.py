@@ -1,4 +1,4 @@
-"""A map of any number of runs as few parts, for views that have room for some thousand at most."""
+"""A map of any size for views of some thousand dots: as few parts, up to where its memory ends."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from xenp2m.p2m import P2M
     from xenp2m.runtable import RunTable
 
-__all__ = ["MOST", "binned", "few_parts"]
+__all__ = ["MOST", "binned", "few_parts", "memory_end"]
 
 MOST = 2048
 """Parts that a view can tell apart."""
 
 _OTHER = KINDS.index(Kind.OTHER)
+_NO_MEMORY = [KINDS.index(kind) for kind in (Kind.IDENTITY, Kind.MISSING, Kind.UNKNOWN)]
 
 
 def few_parts(p2m: P2M, end: int, most: int = MOST) -> list[Part]:
@@ -56,3 +57,12 @@ def binned(table: RunTable, end: int, number: int) -> list[Part]:
             stop = min(int(edges[cells[-1] + 1]), last)
             found.append(Part(int(edges[cells[0]]), stop, KINDS[look].value))
     return found
+
+
+def memory_end(p2m: P2M) -> int:
+    """Where a view of a map ends: behind the last frame that is its own or foreign, rounded up."""
+    table = p2m.table()
+    held = table.end[~np.isin(table.kind, _NO_MEMORY)]
+    end = int(held[-1]) if held.size else max(len(p2m), 1)
+    unit = 1 << max(0, end.bit_length() - 3)
+    return -(-end // unit) * unit

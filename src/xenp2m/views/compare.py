@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xenp2m.runtable import KINDS, RunTable
 from xenp2m.views.bins import MOST, binned, few_parts
-from xenp2m.views.palette import Part
+from xenp2m.views.palette import Part, joined
 from xenp2m.views.strip import cell_count, cells, legend, painted, scale
 from xenp2m.views.text import Paint, plain, size, wrapped
 
@@ -34,7 +34,9 @@ def changed_parts(diff: MapDiff, end: int) -> tuple[list[Part], list[Part]]:
         return binned(left, end, MOST), binned(right, end, MOST)
     spans = list(zip(rows.start.tolist(), rows.end.tolist(), strict=True))
     before, after = (
-        [Part(*span, KINDS[kind].value) for span, kind in zip(spans, column.tolist(), strict=True)]
+        list(
+            joined(Part(*span, KINDS[kind].value) for span, kind in zip(spans, column.tolist(), strict=True))
+        )
         for column in (rows.left, rows.right)
     )
     return before, after

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.frames import Kind
+from xenp2m.views.bins import memory_end
 from xenp2m.views.findings_text import findings_lines
 from xenp2m.views.palette import LOOKS, parts
 from xenp2m.views.strip import strip
@@ -27,6 +28,8 @@ _NONE = (1 << 64) - 1
 def title_of(source: Source) -> str:
     """One line about a source: its format, the guest, where it came from."""
     guest, facts = source.guest, [source.origin.format]
+    if source.outcome is not None:
+        facts.append(str(source.outcome))
     if source.m2p is None:
         facts.append(f"{guest.geometry.bits}-bit guest")
     if guest.xen is not None:
@@ -61,7 +64,10 @@ def map_lines(
     yield paint(wrapped(title_of(source), width, "", "  "), "head")
     yield ""
     if account.runs:
-        yield from strip(parts(account.stretches), account.entries, width, unicode=unicode, paint=paint)
+        end = memory_end(source.p2m)
+        if account.entries < 2 * end:
+            end = account.entries
+        yield from strip(parts(account.stretches), end, width, unicode=unicode, paint=paint)
         yield ""
         yield from _table(source, account, width, verbose, paint)
         yield ""

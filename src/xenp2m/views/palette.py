@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from xenp2m.extents import Range, Run
 
-__all__ = ["LOOKS", "Look", "Part", "parts"]
+__all__ = ["LOOKS", "Look", "Part", "joined", "parts"]
 
 
 class Look(NamedTuple):
@@ -64,12 +64,16 @@ class Part(NamedTuple):
 
 
 def parts(runs: Iterable[Run], extra: Sequence[Range] = ()) -> Iterator[Part]:
-    """The runs of a map by their look, ascending.
+    """The runs of a map by their look, ascending, neighbours that look alike joined.
 
     Args:
         runs: of the map, ascending.
         extra: PFN ranges that are room for the balloon; a missing frame inside them looks so.
     """
+    yield from joined(_parts(runs, extra))
+
+
+def _parts(runs: Iterable[Run], extra: Sequence[Range]) -> Iterator[Part]:
     for run in runs:
         if run.kind is not Kind.MISSING or not extra:
             yield Part(run.start, run.end, run.kind.value)
@@ -77,3 +81,17 @@ def parts(runs: Iterable[Run], extra: Sequence[Range] = ()) -> Iterator[Part]:
         span = [(run.start, run.end)]
         room = [Part(*r, "extra") for r in intersect(span, extra)]
         yield from sorted(room + [Part(*r, "missing") for r in subtract(span, extra)])
+
+
+def joined(shown: Iterable[Part]) -> Iterator[Part]:
+    """Ascending parts, those that touch and look alike as one."""
+    last: Part | None = None
+    for part in shown:
+        if last is not None and last.end == part.start and last.look == part.look:
+            last = last._replace(end=part.end)
+            continue
+        if last is not None:
+            yield last
+        last = part
+    if last is not None:
+        yield last

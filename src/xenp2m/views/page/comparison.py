@@ -15,6 +15,7 @@ from xenp2m.views.text import size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xenp2m.frames import Kind
     from xenp2m.maps.mapdiff import MapDiff
     from xenp2m.p2m import P2M
     from xenp2m.views.palette import Part
@@ -59,7 +60,7 @@ def comparison_of(maps: tuple[P2M, P2M], diff: MapDiff, names: tuple[str, str]) 
         names: of the two.
     """
     counts = [
-        (before.value, after.value, f"{pages:,}", size(pages), change_word(before, after))
+        (_word(before), _word(after), f"{pages:,}", size(pages), change_word(before, after))
         for (before, after), pages in diff.kinds.items()
     ]
     rows = [
@@ -75,6 +76,10 @@ def comparison_of(maps: tuple[P2M, P2M], diff: MapDiff, names: tuple[str, str]) 
     hidden = max(0, int(diff.rows.start.size) - _ROWS) if len(rows) == _ROWS else 0
     strips, looks = ("", []) if diff.same else _strips(maps, diff)
     return Comparison(names, answer_line(diff), counts, rows, hidden, strips, looks)
+
+
+def _word(kind: Kind) -> str:
+    return LOOKS[kind.value].text
 
 
 def _strips(maps: tuple[P2M, P2M], diff: MapDiff) -> tuple[str, list[str]]:

@@ -84,7 +84,15 @@ def _legend(axes: Axes, named: dict[str, tuple[str, str]]) -> None:
     from matplotlib.patches import Patch
 
     patches = [
-        Patch(facecolor=colour, edgecolor="#555555", hatch=hatch, label=text, linewidth=0.4)
+        # A box of the legend is so low that one line of a sparse pattern may miss it.
+        Patch(facecolor=colour, edgecolor="#555555", hatch=hatch.replace("-", "--"), label=text, lw=0.4)
         for text, (colour, hatch) in named.items()
     ]
-    axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, fontsize=8)
+    axes.legend(
+        handles=patches,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=2.8,
+        ncols=len(patches) if len(patches) <= 5 else -(-len(patches) // 2),
+        fontsize=8,
+    )

@@ -54,6 +54,7 @@ def draw_frames(axes: Axes, runs: Sequence[Run] | RunTable, end: int) -> None:
     axes.set_title(f"PFN against MFN{detail}")
     address_axis(axes, end, "x", "PFN, as an address of the guest")
     address_axis(axes, top, "y", "MFN, as an address of the machine", base)
+    axes.set_ylim(base, top + (top - base) / 32)
     axes.grid(color="#dddddd", linewidth=0.5)
     axes.set_axisbelow(True)
     if axes.get_legend_handles_labels()[1]:

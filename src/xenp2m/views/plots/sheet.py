@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from xenp2m.frames import Kind
-from xenp2m.runtable import KINDS
-from xenp2m.views.bins import few_parts
+from xenp2m.views.bins import few_parts, memory_end
 from xenp2m.views.palette import Part, parts
 from xenp2m.views.plan_text import shown_end
 from xenp2m.views.plots.bars import Bar, draw_bars, entries_bar, map_bar
@@ -25,9 +21,8 @@ if TYPE_CHECKING:
     from xenp2m.p2m import P2M
     from xenp2m.plan import Plan
 
-__all__ = ["balloon_figure", "map_figure", "memory_end", "plan_figure"]
+__all__ = ["balloon_figure", "map_figure", "plan_figure"]
 
-_NO_MEMORY = [KINDS.index(kind) for kind in (Kind.IDENTITY, Kind.MISSING, Kind.UNKNOWN)]
 _Panel = tuple[str, float, "Callable[[Axes], None]"]
 
 
@@ -105,15 +100,6 @@ def balloon_figure(before: P2M, after: P2M, names: tuple[str, str] = ("before", 
         ],
         "all",
     )
-
-
-def memory_end(p2m: P2M) -> int:
-    """Where a picture of a map ends: behind the last frame that is its own or foreign, rounded up."""
-    table = p2m.table()
-    held = table.end[~np.isin(table.kind, _NO_MEMORY)]
-    end = int(held[-1]) if held.size else max(len(p2m), 1)
-    unit = 1 << max(0, end.bit_length() - 3)
-    return -(-end // unit) * unit
 
 
 def _figure(drawn: Sequence[_Panel], picture: str) -> Figure:

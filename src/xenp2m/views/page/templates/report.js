@@ -84,6 +84,14 @@
     });
   }
 
+  // The legend has the kinds of this map; those outside of the view are pale.
+  const legend = looks.map((name, kind) => [kind, document.querySelector(`#map .legend .l-${name}`)]);
+  legend.forEach(([kind, item]) => { item.hidden = !look.includes(kind); });
+  function inView(kind) {
+    for (let i = rowAt(from); i < count && first[i] < to; i++) if (look[i] === kind) return true;
+    return false;
+  }
+
   function draw() {
     const ratio = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
     const wide = Math.max(1, Math.floor(box.width)), high = Math.max(1, Math.floor(box.height));
@@ -98,6 +106,7 @@
     pen.fillStyle = colour("card");
     pen.fillRect(0, barTop, wide, barHigh);
     const columns = columnsOf(wide);
+    legend.forEach(([kind, item]) => item.classList.toggle("away", !inView(kind)));
     for (let x = 0; x < wide;) {
       let stop = x + 1;
       while (stop < wide && columns[stop] === columns[x]) stop++;
@@ -362,8 +371,6 @@
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   document.querySelectorAll("[data-page]").forEach((button) => button.addEventListener("click", () => { page += Number(button.dataset.page); fill(); }));
 
-  const present = new Set([...look].map((kind) => looks[kind]));
-  document.querySelectorAll("#map .legend li").forEach((item) => { item.hidden = ![...present].some((name) => item.classList.contains("l-" + name)); });
   new ResizeObserver(draw).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   window.addEventListener("beforeprint", () => { fill(true); draw(); });
