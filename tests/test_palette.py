@@ -32,10 +32,14 @@ def test_every_kind_has_a_look():
     assert LOOKS.keys() == {kind.value for kind in Kind} | {"extra"}
 
 
-@pytest.mark.parametrize("field", ["glyph", "plain", "hatch", "xterm", "basic", "light", "dark", "text"])
+@pytest.mark.parametrize("field", ["glyph", "plain", "xterm", "basic", "light", "dark", "text"])
 def test_no_two_looks_share(field):
     values = [getattr(look, field) for look in LOOKS.values()]
     assert len(set(values)) == len(values)
+
+
+def test_a_picture_tells_looks_apart_without_colour():
+    assert len({(look.hatch, look.tall) for look in LOOKS.values()}) == len(LOOKS)
 
 
 @pytest.mark.parametrize("ground", ["light", "dark"])

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["map_lines", "title_of"]
 
 _ROWS = 20
-_NONE = (1 << 64) - 1
 
 
 def title_of(source: Source) -> str:
@@ -64,9 +63,7 @@ def map_lines(
     yield paint(wrapped(title_of(source), width, "", "  "), "head")
     yield ""
     if account.runs:
-        end = memory_end(source.p2m)
-        if account.entries < 2 * end:
-            end = account.entries
+        end = _shown_end(source, account)
         yield from strip(parts(account.stretches), end, width, unicode=unicode, paint=paint)
         yield ""
         yield from _table(source, account, width, verbose, paint)
@@ -82,6 +79,12 @@ def map_lines(
         yield ""
     yield from _facts(source, account, width)
     yield from findings_lines(findings, width, verbose=verbose, paint=paint)
+
+
+def _shown_end(source: Source, account: Account) -> int:
+    """Where the strip ends: behind the map, or behind its memory where the map goes on far above it."""
+    end = memory_end(source.p2m)
+    return account.entries if account.entries < 2 * end else end
 
 
 def _table(source: Source, account: Account, width: int, verbose: bool, paint: Paint) -> Iterator[str]:

@@ -31,6 +31,7 @@ class Look(NamedTuple):
         xterm: colour of a terminal with 256 of them.
         basic: colour of a terminal with 16, as click names it.
         hatch: pattern of a picture, as matplotlib writes it.
+        tall: share of a bar's height, so that memory stands out from address space.
     """
 
     text: str
@@ -41,16 +42,17 @@ class Look(NamedTuple):
     xterm: int
     basic: str
     hatch: str
+    tall: float
 
 
 LOOKS = {
-    "mfn": Look("ram", "█", "#", "#0072b2", "#4aa8e0", 32, "bright_blue", ""),
-    "extra": Look("room to grow", "▒", "+", "#e69f00", "#f5bd4f", 214, "yellow", "////"),
-    "identity": Look("identity", "─", "-", "#8c8c8c", "#9a9a9a", 246, "white", "--"),
-    "missing": Look("missing", "·", ".", "#d9d9d9", "#4a4a4a", 240, "bright_black", ".."),
-    "foreign": Look("foreign", "◆", "F", "#882255", "#ffb3d9", 218, "magenta", "xx"),
-    "other": Look("other", "!", "!", "#d55e00", "#f0501e", 202, "bright_red", "**"),
-    "unknown": Look("unknown", "?", "?", "#56b4e9", "#7fc8f0", 117, "cyan", "oo"),
+    "mfn": Look("ram", "█", "#", "#0072b2", "#4aa8e0", 32, "bright_blue", "", 1.0),
+    "extra": Look("room to grow", "▒", "+", "#e69f00", "#f5bd4f", 214, "yellow", "////", 1.0),
+    "identity": Look("identity", "─", "-", "#8c8c8c", "#9a9a9a", 246, "white", "", 0.25),
+    "missing": Look("missing", "·", ".", "#d9d9d9", "#4a4a4a", 240, "bright_black", "", 0.08),
+    "foreign": Look("foreign", "◆", "F", "#882255", "#ffb3d9", 218, "magenta", "xx", 0.65),
+    "other": Look("other", "!", "!", "#d55e00", "#f0501e", 202, "bright_red", "**", 1.0),
+    "unknown": Look("unknown", "?", "?", "#56b4e9", "#7fc8f0", 117, "cyan", "oo", 0.4),
 }
 """Looks by name: the kinds of `Kind`, and ``extra`` for missing frames that the balloon may fill."""
 

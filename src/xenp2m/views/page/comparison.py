@@ -25,7 +25,6 @@ __all__ = ["Comparison", "comparison_of"]
 _ROWS = 500
 _WIDE, _HIGH, _STEP = 1000, 34, 56
 _GROUND = ("identity", "missing", "unknown")
-_SHARES = {"mfn": 1.0, "extra": 0.7, "identity": 0.3, "missing": 0.15}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def _boxes(shown: Sequence[Part], end: int, top: int) -> str:
     for start, stop, look in shown:
         left = start * _WIDE / end
         wide = max(min(stop, end) * _WIDE / end - left, 1.0)
-        high = 5.0 if look == "mark" else _HIGH * _SHARES.get(look, 0.85)
+        high = 5.0 if look == "mark" else _HIGH * LOOKS[look].tall
         y = top if look == "mark" else top + (_HIGH - high) / 2
         fill = "currentColor" if look == "mark" else LOOKS[look].light
         boxes.append(

@@ -108,7 +108,7 @@ def _data(report: Report) -> str:
     content: dict[str, Any] = {
         "shown": report.shown,
         "beyond": report.beyond,
-        "looks": [[name, look.text] for name, look in LOOKS.items()],
+        "looks": [[name, look.text, look.tall] for name, look in LOOKS.items()],
         "lanes": [[lane.name, lane.entries] for lane in report.lanes],
         "findings": [[f.code, str(f.severity), list(f.pfns)] for f in report.findings if f.pfns],
         "reasons": [] if rows is None else [_clean(why) for why in rows.reasons()],

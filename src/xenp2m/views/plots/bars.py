@@ -34,11 +34,12 @@ class Bar(NamedTuple):
 
     Attributes:
         label: at its left.
-        boxes: ``(start, end, legend text, colour, hatch)``, in frames, the end not included.
+        boxes: ``(start, end, legend text, colour, hatch, share of the height)``, in frames, the end
+            not included.
     """
 
     label: str
-    boxes: list[tuple[float, float, str, str, str]]
+    boxes: list[tuple[float, float, str, str, str, float]]
 
 
 def entries_bar(label: str, entries: Iterable[Entry]) -> Bar:
@@ -47,14 +48,14 @@ def entries_bar(label: str, entries: Iterable[Entry]) -> Bar:
     for entry in entries:
         colour, hatch = _TYPES.get(entry.type, _OTHER_TYPE)
         span = entry.start / PAGE_SIZE, entry.end / PAGE_SIZE
-        boxes.append((*span, f"{type_name(entry.type)} (E820)", colour, hatch))
+        boxes.append((*span, f"{type_name(entry.type)} (E820)", colour, hatch, 1.0))
     return Bar(label, boxes)
 
 
 def map_bar(label: str, shown: Sequence[Part]) -> Bar:
     """Parts of a map as a bar; of large maps `bins.few_parts`, no more than a picture has dots."""
     looks = ((part, LOOKS[part.look]) for part in shown)
-    return Bar(label, [(p.start, p.end, look.text, look.light, look.hatch) for p, look in looks])
+    return Bar(label, [(p.start, p.end, look.text, look.light, look.hatch, look.tall) for p, look in looks])
 
 
 def draw_bars(axes: Axes, bars: Sequence[Bar], end: int, title: str) -> None:
@@ -65,10 +66,10 @@ def draw_bars(axes: Axes, bars: Sequence[Bar], end: int, title: str) -> None:
             boxes = [box for box in bar.boxes if box[2] == text and box[0] < end]
             if not boxes:
                 continue
-            colour, hatch = named.setdefault(text, boxes[0][3:])
+            colour, hatch, tall = boxes[0][3:]
+            named.setdefault(text, (colour, hatch))
             spans = [(low, min(high, end) - low) for low, high, *_ in boxes]
-
-            place = (row - 0.36, 0.72)
+            place = (row - 0.36 * tall, 0.72 * tall)
             axes.broken_barh(spans, place, facecolor=colour, edgecolor=colour, linewidth=0.6)
             if hatch:
                 axes.broken_barh(spans, place, facecolor="none", edgecolor="#555", hatch=hatch, linewidth=0)

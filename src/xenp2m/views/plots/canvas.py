@@ -34,6 +34,8 @@ _STYLE = {
     "axes.linewidth": 0.8,
     "hatch.linewidth": 0.6,
     "legend.frameon": False,
+    "figure.constrained_layout.h_pad": 0.12,
+    "figure.constrained_layout.w_pad": 0.1,
     "svg.fonttype": "none",
     "svg.hashsalt": "xenp2m",
 }

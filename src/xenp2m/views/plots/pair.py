@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pair_figure"]
 
-_GROUND = ("unchanged", "#ececec", "")
+_GROUND = ("unchanged", "#ececec", "", 1.0)
 
 
 def pair_figure(maps: tuple[P2M, P2M], diff: MapDiff, names: tuple[str, str], picture: str = "all") -> Figure:

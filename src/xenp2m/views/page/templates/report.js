@@ -4,7 +4,7 @@
   if (!block) return;
   const data = JSON.parse(block.textContent);
   const byId = (id) => document.getElementById(id);
-  const looks = data.looks.map(([name]) => name), texts = data.looks.map(([, text]) => text);
+  const looks = data.looks.map(([name]) => name), texts = data.looks.map(([, text]) => text), tall = data.looks.map(([, , share]) => share);
 
   // Rows as columns. A row's first PFN is the sum of the lengths before it.
   const count = data.rows.length;
@@ -43,7 +43,6 @@
   const narrowest = 16;
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-  const tall = { mfn: 1, extra: 1, identity: 0.22, missing: 0.06, foreign: 0.62, other: 1, unknown: 0.4 };
 
   function pattern(name, tint) {
     const tile = document.createElement("canvas"), side = 8;
@@ -112,7 +111,7 @@
       while (stop < wide && columns[stop] === columns[x]) stop++;
       const kind = columns[x];
       if (kind >= 0) {
-        const part = tall[looks[kind]] * barHigh, y = looks[kind] === "missing" ? barTop + barHigh - part : barTop + (barHigh - part) / 2;
+        const part = tall[kind] * barHigh, y = looks[kind] === "missing" ? barTop + barHigh - part : barTop + (barHigh - part) / 2;
         pen.fillStyle = tints[kind];
         pen.fillRect(x, y, stop - x, part);
         if (["extra", "foreign", "other", "unknown"].includes(looks[kind])) {
