@@ -2,6 +2,7 @@
 
 In Markdown, the code block behind ``<!-- output of: COMMAND -->`` is replaced by the command and what
 it prints at 80 columns, and the picture behind ``<!-- picture of: COMMAND -->`` by what it draws.
+The example notebook is executed.
 ``docs/findings.md`` is written from the catalogue, ``docs/commands.md`` from the help. With ``--check``
 nothing is written and the status says whether everything is up to date; ``make judge`` is left to
 ``tests/test_judge.py`` then, which runs it file by file.
@@ -23,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from executed import executed
 from helptext import commands_page
 
 from xenp2m.boot.select import ERAS
@@ -194,6 +196,7 @@ def write() -> int:
         TOP / "docs/findings.md": catalogue().encode(),
         TOP / "docs/eras.md": eras().encode(),
         TOP / "docs/commands.md": commands_page().encode(),
+        TOP / "docs/notebook.ipynb": executed(TOP / "docs/notebook.ipynb"),
     }
     for path in (TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))):
         if path not in documents:
