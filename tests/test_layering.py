@@ -17,8 +17,8 @@ MODULES = {
 
 LEVELS = {
     0: "display errors extents findings frames",
-    1: "dom0_mem e820 entries host hostrow hypervisor kernel kernelconfig libxl_e820 logs m2p model options p2m "
-    "runtable",
+    1: "arrangement dom0_mem e820 entries host hostrow hypervisor kernel kernelconfig libxl_e820 logs m2p model "
+    "options p2m runtable",
     2: "boot checks sources",
     3: "diagnosis explore export intake maps passthrough place plan reasons recover replay replay_input sizing "
     "suggest sweep",

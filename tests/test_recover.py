@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from xenp2m.arrangement import list_frames
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.host import UNLIMITED
 from xenp2m.kernel import Version
@@ -12,7 +13,7 @@ from xenp2m.kernelconfig import KernelConfig
 from xenp2m.logs.consolelog import read_log
 from xenp2m.logs.textfile import read_text
 from xenp2m.options import Options
-from xenp2m.recover import host_of_log, list_frames
+from xenp2m.recover import host_of_log
 
 BOOTS = Path(__file__).parent / "boots"
 
@@ -46,20 +47,6 @@ def test_the_hypervisors_own_ranges_are_added():
     assert (0xFEE00000, 0xFEF00000) in entries
     newer, _ = recovered(Q35, xen=Version(4, 20, 5))
     assert (0xFEE00000, 0xFEE01000) in [e[:2] for e in newer.e820]
-
-
-@pytest.mark.parametrize(
-    ("nr_pages", "frames"),
-    [
-        (262144, 514),  # one 2 MiB page, seen as first_p2m_pfn and nr_p2m_frames of a real boot
-        (262144 * 2, 1026),
-        (1 << 27, (1 << 18) + 1),  # 1 GiB of list: one 1 GiB page and its L3
-        (262144 + 1, 512 + 1 + 3),  # a page more needs an L1
-        (1, 4),
-    ],
-)
-def test_list_frames(nr_pages, frames):
-    assert list_frames(0x8000000000, nr_pages) == frames
 
 
 def test_a_dom0_mem_of_ones_own_replaces_the_log():

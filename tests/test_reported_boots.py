@@ -4,6 +4,7 @@ from bisect import bisect_left
 
 import pytest
 
+from xenp2m.arrangement import list_frames
 from xenp2m.boot.conflicts import find_free_area
 from xenp2m.diagnosis.predicted import ram_frames_of, unavailable_pages
 from xenp2m.e820 import RAM, RESERVED, Entry
@@ -11,7 +12,6 @@ from xenp2m.frames import Kind
 from xenp2m.host import Host
 from xenp2m.kernel import Release, Version
 from xenp2m.plan import make_plan
-from xenp2m.recover import list_frames
 
 SERVER = (
     (0x0, 0x99400, 1), (0x99400, 0xA0000, 2), (0xE0000, 0x100000, 2), (0x100000, 0x59A24000, 1),

@@ -2,8 +2,8 @@ import pytest
 
 from consoles import HOSTS, console
 from xenp2m.diagnosis.diagnose import diagnose
-from xenp2m.diagnosis.logs import read_one_boot
 from xenp2m.errors import InputError
+from xenp2m.logs.oneboot import read_one_boot
 from xenp2m.logs.unread import without_unread
 from xenp2m.options import Options
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xenp2m.errors import InputError, shorten
 from xenp2m.hostrow import host_of_row
-from xenp2m.logs.consolefacts import merge
-from xenp2m.logs.consolelog import read_log
-from xenp2m.logs.textfile import read_text
+from xenp2m.logs.longlog import read_long
+from xenp2m.logs.oneboot import left_out, one_boot
 from xenp2m.recover import host_of_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from xenp2m.host import Host
-    from xenp2m.logs.consolefacts import Log
+    from xenp2m.logs.longlog import Text
     from xenp2m.options import Options
 
 __all__ = ["BUNDLED", "Item", "read_hosts"]
@@ -57,27 +57,26 @@ def read_hosts(paths: Sequence[str], options: Options) -> Iterator[Item]:
     Yields:
         Items in the order of the input, the host of the logs last.
     """
-    logs: list[Log] = []
-    names: list[str] = []
+    texts: list[Text] = []
     for path in paths:
-        text = read_text(path)
-        if _is_json(text):
-            yield from _rows(text, path, options)
+        text = read_long(path, whole=_is_json)
+        if _is_json(text.text):
+            yield from _rows(text, options)
         else:
-            names.append("standard input" if path == "-" else path)
-            logs.append(read_log(text, names[-1]))
+            texts.append(text)
     if not paths:
         bundled = resources.files("xenp2m").joinpath("data", BUNDLED)
         with resources.as_file(bundled) as file:
-            logs.append(read_log(read_text(file), "the bundled host"))
-        names.append("the bundled host")
-    if logs:
-        name = ", ".join(names)
+            texts.append(read_long(file)._replace(name="the bundled host"))
+    if texts:
+        name = ", ".join(text.name for text in texts)
+        log, _ = one_boot(texts)
         try:
-            host, title = host_of_log(merge(logs), options)
+            host, title = host_of_log(log, options)
         except InputError as error:
             yield Item(name, name, error=error)
         else:
+            host = replace(host, assumed=(*host.assumed, *left_out(log)))
             yield Item(name, name, host, f"{title}   from {name}")
 
 
@@ -89,8 +88,8 @@ def _is_json(text: str) -> bool:
     return head.startswith("{") or '\n{"' in head
 
 
-def _rows(text: str, path: str, options: Options) -> Iterator[Item]:
-    for where, value in _values(text, path):
+def _rows(text: Text, options: Options) -> Iterator[Item]:
+    for where, value in _values(text.text, text.name):
         row_id = value.get("id") if isinstance(value, dict) else None
         try:
             if isinstance(value, InputError):
@@ -103,9 +102,8 @@ def _rows(text: str, path: str, options: Options) -> Iterator[Item]:
             yield Item(row_id, where, host, title, is_row=True)
 
 
-def _values(text: str, path: str) -> Iterator[tuple[str, Any]]:
+def _values(text: str, name: str) -> Iterator[tuple[str, Any]]:
     """Every JSON value of a text with its place: one document, the items of a list, or one a line."""
-    name = "standard input" if path == "-" else path
     whole = _parse(text, name)
     lines = text.split("\n") if isinstance(whole, InputError) else []
     if any(_is_object(line) for line in lines):

@@ -10,10 +10,11 @@ import re
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
+from xenp2m.arrangement import objects_of_log, untold_objects
 from xenp2m.dom0_mem import estimate_available, from_command_line, parse
 from xenp2m.e820 import ISA_END, ISA_START, RAM, sanitize, validated
 from xenp2m.errors import InputError, UnsupportedError
-from xenp2m.frames import GEOMETRIES, PAGE_SHIFT, PAGE_SIZE, pfn_down, pfn_up
+from xenp2m.frames import GEOMETRIES, PAGE_SHIFT, pfn_down, pfn_up
 from xenp2m.host import UNLIMITED, Host
 from xenp2m.hypervisor import Devices, machine_memory_map
 from xenp2m.kernel import NEWEST, Release, Version
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from xenp2m.logs.consolefacts import Log
 
 
-__all__ = ["host_of_log", "list_frames"]
+__all__ = ["host_of_log"]
 
 _SLACK_KIB = 64
 """KiB by which RAM entries and "System RAM" may differ: parts of pages."""
@@ -51,38 +52,6 @@ def host_of_log(log: Log, options: Options) -> tuple[Host, str]:
         InputError: no memory map, or facts that contradict each other.
     """
     return _Recovery(log, options).host()
-
-
-def list_frames(start: int, nr_pages: int) -> int:
-    """Frames that the builder takes for a P2M list outside the kernel's own mapping.
-
-    The list itself, in pages of 1 GiB, 2 MiB or 4 KiB as far as they fit, and the page tables for it.
-
-    Args:
-        start: virtual address of the list.
-        nr_pages: entries.
-
-    Source: ``setup_pv_physmap`` in xen/arch/x86/pv/dom0_build.c (4.14 to 4.20), on processors with
-    1 GiB pages.
-    """
-    end = start + 8 * nr_pages
-    frames = 0
-    tables: set[tuple[int, int]] = set()
-    while start < end:
-        tables.add((39, start >> 39))
-        if not start % (1 << 30) and end - start >= 1 << 30:
-            step = 1 << 30
-        else:
-            tables.add((30, start >> 30))
-            whole = not start % (1 << 21) and end - start >= 1 << 21
-            step = (end - start) & -(1 << 21) if whole else PAGE_SIZE
-            if whole:
-                step = min(step, (1 << 30) - start % (1 << 30))
-            else:
-                tables.add((21, start >> 21))
-        frames += step >> PAGE_SHIFT
-        start += step
-    return frames + len(tables)
 
 
 def _without_isa(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -332,6 +301,8 @@ class _Recovery:
         """``mem=`` on dom0's command line, in bytes."""
         if self._options.mem_limit is not None:
             return self._options.mem_limit
+        if self._log.linux_cmdline is None:
+            self._assumed.append("no mem= on Linux' command line")
         limits = []
         for match in re.finditer(
             r"(?:^|\s)mem=(0[xX][0-9a-fA-F]{1,15}|\d{1,18})([kKmMgGtT]?)(?=\s|$)",
@@ -344,47 +315,16 @@ class _Recovery:
 
     def _objects(self, nr_pages: int) -> dict[str, object]:
         """Where the builder put kernel, start info, page tables, ramdisk and P2M list."""
-        log, options = self._log, self._options
-        places: dict[str, object] = {}
-        if log.dom0_kernel_paddr is not None and log.loaded_kernel is not None:
-            base = log.loaded_kernel[0] - log.dom0_kernel_paddr[0]
-            places["kernel"] = log.dom0_kernel_paddr
-            if log.start_info is not None:
-                places["start_info"] = log.start_info[0] - base
-            if log.page_tables is not None:
-                places["pt"] = (log.page_tables[0] - base, log.page_tables[1] - base)
-            places |= self._behind_the_image(base, nr_pages)
+        options = self._options
         said = {
             "kernel": options.image, "start_info": options.start_info, "pt": options.page_tables,
             "initrd": options.initrd, "p2m_frames": options.p2m_frames,
         }  # fmt: skip
+        places = objects_of_log(self._log, nr_pages)
         places |= {name: value for name, value in said.items() if value is not None}
-        if not places and not self._domu:
-            self._assumed.append("kernel, ramdisk and P2M list lie in RAM")
-        return places
-
-    def _behind_the_image(self, base: int, nr_pages: int) -> dict[str, object]:
-        """Ramdisk and list, which follow the frames allocated in one piece.
-
-        Source: ``dom0_construct_pv`` (4.14 to 4.20), and the P2M frames of real boots.
-        """
-        log = self._log
-        places: dict[str, object] = {}
-        if log.dom0_alloc is None:
-            return places
-        end = log.dom0_alloc[1] - log.dom0_alloc[0]
-        if log.initrd is not None:
-            size = log.initrd[1] - log.initrd[0]
-            mapped = log.init_ramdisk_virt
-            start = mapped[0] - base if mapped and mapped[0] < mapped[1] and mapped[0] >= base else end
-            places["initrd"] = (start, start + size)
-            end = max(end, start + (pfn_up(size) << PAGE_SHIFT))
-        if log.phys_mach_map is not None:
-            virtual = log.phys_mach_map[0]
-            if virtual >= base:
-                places["p2m_frames"] = (pfn_down(virtual - base), pfn_up(8 * nr_pages))
-            else:
-                places["p2m_frames"] = (pfn_down(end), list_frames(virtual, nr_pages))
+        untold = untold_objects(self._log, places)
+        if untold and not self._domu:
+            self._assumed.append(f"{untold} lie in RAM")
         return places
 
     def _title(self, host: Host) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from xenp2m.arrangement import list_frames
 from xenp2m.boot.placement import placement_of
 from xenp2m.dom0_mem import estimate_available
 from xenp2m.e820 import RAM
@@ -17,7 +18,6 @@ from xenp2m.frames import PAGE_SHIFT
 from xenp2m.host import UNLIMITED
 from xenp2m.kernel import EDGES, Release
 from xenp2m.plan import make_plan
-from xenp2m.recover import list_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

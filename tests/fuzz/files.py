@@ -178,6 +178,6 @@ TARGETS = {
     "mfndump": Target(_p2m_listings, in_text, _reads(_opened, _salvaged)),
     "debugfs": Target(_debugfs, in_text, _reads(_opened, _salvaged)),
     "npz": Target(_archives, in_bytes, _reads(_opened)),
-    "packed text": Target(_packed, in_bytes, _reads(lambda path: len(read_long(path)) > 0)),
+    "packed text": Target(_packed, in_bytes, _reads(lambda path: len(read_long(path).text) > 0)),
     "sweep ledger": Target(_ledgers, in_text, _reads(_resumed)),
 }

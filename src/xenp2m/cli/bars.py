@@ -10,9 +10,7 @@ from xenp2m.cli.arguments import ADDRESS
 from xenp2m.cli.redaction import emit_json, emit_lines, redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.findings import Severity
-from xenp2m.logs.consolefacts import merge
-from xenp2m.logs.consolelog import read_log
-from xenp2m.logs.longlog import read_long
+from xenp2m.logs.oneboot import read_one_boot
 from xenp2m.logs.pcibars import parse_bars
 from xenp2m.logs.redact import redacted_log
 from xenp2m.passthrough import check_bars
@@ -78,11 +76,11 @@ def _kib(size: int | None) -> int | None:
 
 def _read(paths: tuple[str, ...], redactor: Redactor) -> tuple[Log, list[Bar]]:
     """The facts of some files, and the BARs in them."""
-    logs: list[Log] = []
     bars: list[Bar] = []
-    for path in paths:
-        text = read_long(path)
+
+    def look(text: str) -> None:
         redactor.learn_from(text)
-        logs.append(read_log(text, "standard input" if path == "-" else path))
-        bars += parse_bars(text)
-    return redacted_log(merge(logs), redactor), bars
+        bars.extend(parse_bars(text))
+
+    log, _ = read_one_boot(paths, look=look)
+    return redacted_log(log, redactor), bars

@@ -11,8 +11,8 @@ from xenp2m.cli.progress import progress
 from xenp2m.cli.redaction import emit_json, emit_lines, redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.diagnosis.diagnose import diagnose
-from xenp2m.diagnosis.logs import read_one_boot
 from xenp2m.findings import Severity
+from xenp2m.logs.oneboot import read_one_boot
 from xenp2m.logs.redact import redacted_log
 from xenp2m.views.diagnosis_json import diagnosis_object
 from xenp2m.views.diagnosis_text import diagnosis_lines

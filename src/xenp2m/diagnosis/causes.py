@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from xenp2m.checks.stories import STORIES
 from xenp2m.diagnosis.assertions import place_of_fault
 from xenp2m.diagnosis.numbers import numbers_of
-from xenp2m.diagnosis.predicted import died
 from xenp2m.diagnosis.result import Explained
 from xenp2m.findings import Finding, Outcome, Severity
 from xenp2m.kernel import Version
@@ -96,7 +95,7 @@ def fault_findings(log: Log, plan: Plan | None, faults: tuple[Explained, ...]) -
     if unknown and not causes:
         first = unknown[0]
         yield Finding(STORIES["fault-elsewhere"], f"{_short(first.fault)} ({first.where})")
-    if died(log) and not causes:
+    if log.printed.died and not causes:
         last = log.printed.dom0_end or (log.printed.faults[-1].text if log.printed.faults else "")
         yield Finding(STORIES["dom0-died"], f'the last word is "{last[:90]}"')
 

@@ -14,6 +14,7 @@ from xenp2m.diagnosis.predicted import against_plan, ram_frames_of
 from xenp2m.diagnosis.result import Diagnosis
 from xenp2m.errors import InputError, UnsupportedError
 from xenp2m.findings import Finding
+from xenp2m.logs.oneboot import left_out
 from xenp2m.plan import make_plan
 from xenp2m.recover import host_of_log
 
@@ -111,9 +112,7 @@ def _title(log: Log) -> str:
 
 def _absent(log: Log, plan: Plan | None) -> Iterator[str]:
     """What is not in the log, and what it would have shown."""
-    yield from (f"not read: {reason}" for reason in log.unread)
-    if log.unended is not None:
-        yield f"the rest of line {log.unended}, with which the text ends: its numbers may be cut"
+    yield from left_out(log)
     if not log.has_hypervisor:
         yield "the hypervisor's log (xl dmesg): host map, placement, command line"
     elif log.host_map_cut:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xenp2m.arrangement import list_frames
 from xenp2m.diagnosis.result import Check
 from xenp2m.e820 import RAM
 from xenp2m.frames import PAGE_SHIFT, pfn_down, pfn_up
-from xenp2m.recover import list_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

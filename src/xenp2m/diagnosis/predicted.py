@@ -18,19 +18,12 @@ if TYPE_CHECKING:
     from xenp2m.logs.consolefacts import Log
     from xenp2m.plan import Plan
 
-__all__ = ["against_plan", "died", "ram_frames_of", "unavailable_pages"]
+__all__ = ["against_plan", "ram_frames_of", "unavailable_pages"]
 
 _COUNTED_FIRST = ("g1", "g1-3.1", "g1b", "g2", "g2-3.16")
 """Eras that release pages, and count them, before they populate others."""
 _SECTION = 1 << 15
 """Frames of a memory section, ``PAGES_PER_SECTION`` on x86-64: 128 MiB."""
-
-
-def died(log: Log) -> bool:
-    """Whether the log shows that the kernel ended before its time."""
-    told = log.printed
-    ended = told.dom0_end is not None and ("halted" in told.dom0_end or "crashed" in told.dom0_end)
-    return bool(ended or told.stops or any(f.kind != "warning" for f in told.faults))
 
 
 def ram_frames_of(plan: Plan) -> list[Range]:
@@ -208,7 +201,7 @@ _ENDS = {
 def _end(log: Log, plan: Plan) -> Iterator[Check]:
     """How it ended. A log that merely stops shows nothing."""
     told = log.printed
-    if died(log):
+    if told.died:
         facts = [f"printed.{fact}" for fact in ("dom0_end", "stops", "faults")]
         where = log.where(next((fact for fact in facts if fact in log.lines), facts[0]))
         printed = (

@@ -168,6 +168,12 @@ class Printed:
     stops: tuple[str, ...] = ()
     dom0_end: str | None = None
 
+    @property
+    def died(self) -> bool:
+        """Whether the kernel ended before its time."""
+        ended = self.dom0_end is not None and ("halted" in self.dom0_end or "crashed" in self.dom0_end)
+        return bool(ended or self.stops or any(fault.kind != "warning" for fault in self.faults))
+
 
 @dataclass(frozen=True, slots=True)
 class Log:

@@ -157,9 +157,11 @@ def _placement(boot: Boot, match: re.Match[str], number: int) -> None:
     """One line of the two arrangements; where the initrd lies depends on which of them it is."""
     name, span = match[1], Span(int(match[2], 16), int(match[3], 16))
     if name == "Dom0 alloc.":
-        boot.put("dom0_alloc", span, number)
         if match[4]:
             boot.put("dom0_alloc_pages", int(match[4]), number)
+        elif match.end() < len(match.string):
+            return  # what follows is cut off from the number of pages to come
+        boot.put("dom0_alloc", span, number)
     elif name == "Init. ramdisk":
         virtual = boot.arrangement == "virtual" or (boot.arrangement is None and span.start >> 63)
         if span.start or span.end:

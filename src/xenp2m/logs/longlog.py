@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.errors import InputError
 from xenp2m.logs.consolerules import rule_words
-from xenp2m.logs.textfile import coding_of, decode, text_parts
+from xenp2m.logs.textfile import LIMIT, coding_of, decode, text_parts
 from xenp2m.logs.toolrules import TOOL_WORDS
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST", "PLAIN", "read_long"]
+__all__ = ["MOST", "PLAIN", "Text", "read_long"]
 
 PLAIN = 8 << 20
 """Bytes up to which a log is read as it is."""
@@ -29,7 +30,7 @@ MOST = 4 << 30
 _KEPT = 24 << 20
 """Characters kept of a long log."""
 _LONGEST_LINE = 1 << 14
-_BEHIND, _BEHIND_FAULT = 3, 60
+_BEFORE, _BEHIND, _BEHIND_FAULT = 12, 3, 80
 
 _BLOCK = 1 << 16
 
@@ -42,17 +43,38 @@ _PLACES = (
 )  # fmt: skip
 _MAPS = ("[mem", "[gap", "RAM map:", "memory map", "/memmap/", "e820_sanitize")
 _DEVICES = ("Memory at ", "reg 0x", ": BAR ")
+_BEGUN_BEFORE = frozenset({*_FAULTS, "Memory at "})
+"""Words of lines whose sense needs some before them: the reason of a WARNING, the device of a BAR."""
 _ENTRY = re.compile(r"[0-9a-fA-F]{8}(?:, | - |-)[0-9a-fA-F]{8}")
 
 
+class Text(NamedTuple):
+    """A file as text.
+
+    Attributes:
+        name: the file, for people.
+        text: what it holds.
+        unread: what was left out of it although it may tell something, and why, a line each.
+    """
+
+    name: str
+    text: str
+    unread: tuple[str, ...] = ()
+
+
 def read_long(
-    path: str | os.PathLike[str], *, plain: int = PLAIN, progress: Callable[[int], object] | None = None
-) -> str:
+    path: str | os.PathLike[str],
+    *,
+    plain: int = PLAIN,
+    whole: Callable[[str], bool] = lambda head: False,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Text:
     """Read a log of any length.
 
     Args:
         path: the file, or ``-``; packings and codings as for `xenp2m.logs.textfile.read_text`.
         plain: bytes up to which nothing is left out.
+        whole: whether a text that begins like this is no log, and of use only as a whole.
         progress: called with the bytes of text behind us.
 
     Returns:
@@ -60,22 +82,26 @@ def read_long(
         every line of the file.
 
     Raises:
-        InputError: as for `read_text`; more than `MOST` bytes.
+        InputError: as for `read_text`; more than `MOST` bytes, or `LIMIT` of what is needed whole.
     """
     name = "standard input" if str(path) == "-" else str(path)
     parts = text_parts(path, limit=MOST)
     head = bytearray()
+    needed = False
     for part in parts:
         head += part
-        if len(head) > plain:
-            return _sifted(bytes(head), parts, name, progress or (lambda done: None))
-    return decode(head, name)
+        if len(head) > plain and not needed:
+            if not whole(decode(head[:_BLOCK], name)):
+                return _sifted(head, parts, name, progress)
+            needed = True
+        if len(head) > LIMIT:
+            raise InputError(name, f"at most {LIMIT >> 20} MiB of JSON", "more")
+    return Text(name, decode(head, name))
 
 
-def _sifted(head: bytes, parts: Iterator[bytes], name: str, progress: Callable[[int], object]) -> str:
+def _sifted(head: bytearray, parts: Iterator[bytes], name: str, progress: Callable[[int], object]) -> Text:
     decode(head[:PLAIN], name)  # refuses what is no text
-    coding = coding_of(head[:4096])
-    decoder = codecs.getincrementaldecoder(coding)("replace")
+    decoder = codecs.getincrementaldecoder(coding_of(head[:4096]))("replace")
     sieve = _Sieve()
     sieve.feed(decoder.decode(head))
     done = len(head)
@@ -84,13 +110,17 @@ def _sifted(head: bytes, parts: Iterator[bytes], name: str, progress: Callable[[
         done += len(part)
         progress(done)
     sieve.feed(decoder.decode(b"", True))
-    return sieve.text()
+    text = sieve.text()
+    if sieve.empty:
+        raise InputError(name, "lines of Xen or of Linux", "none in all of it")
+    return Text(name, text, sieve.unread)
 
 
 class _Sieve:
     """Takes text piece by piece; keeps what can tell something.
 
-    Whole blocks without any word that matters are passed over at once.
+    Whole blocks without any word that matters are passed over at once; the last lines that were
+    passed over come back where the next one that matters tells of something that began before it.
     """
 
     def __init__(self) -> None:
@@ -99,8 +129,11 @@ class _Sieve:
         self._words = (*_FAULTS, *sorted(words - longer - set(_FAULTS)))
         self._rest = ""
         self._kept: list[str] = []
+        self._passed: deque[tuple[int, str]] = deque(maxlen=_BEFORE)
         self._room = _KEPT
         self._behind = 0
+        self._number = 0
+        self._full = 0
 
     def feed(self, text: str) -> None:
         """Take the next piece."""
@@ -116,27 +149,59 @@ class _Sieve:
     def _block(self, block: str) -> None:
         words = [word for word in self._words if word in block]
         entries = _ENTRY.search(block) is not None
-        if not words and not entries and not self._behind:
-            self._kept.append("\n" * block.count("\n"))
+        if words or entries or self._behind:
+            for line in block.split("\n"):
+                self._line(line, words, entries)
             return
-        for line in block.split("\n"):
-            self._line(line, words, entries)
+        first, *last = block.rsplit("\n", _BEFORE)
+        if last:
+            self._kept.append("\n" * first.count("\n"))
+        for line in last or [first]:
+            self._pass_over(line)
+        self._number += block.count("\n") + 1
 
     def _line(self, line: str, words: list[str], entries: bool) -> None:
+        self._number += 1
         word = next((word for word in words if word in line), None)
         if word is not None or (entries and _ENTRY.search(line)):
             self._behind = _BEHIND_FAULT if word in _FAULTS else max(self._behind, _BEHIND)
+            if word in _BEGUN_BEFORE:
+                for place, before in self._passed:
+                    self._kept[place] = self._if_room(before)
+                self._passed.clear()
         elif self._behind:
             self._behind -= 1
         else:
-            line = ""
-        line = line[:_LONGEST_LINE] if len(line) < self._room else ""
+            self._pass_over(line)
+            return
+        self._kept.append(self._if_room(line))
+
+    def _pass_over(self, line: str) -> None:
+        self._passed.append((len(self._kept), line))
+        self._kept.append("")
+
+    def _if_room(self, line: str) -> str:
+        line = line[:_LONGEST_LINE]
+        if len(line) >= self._room:
+            self._full = self._full or self._number
+            return ""
         self._room -= len(line)
-        self._kept.append(line)
+        return line
 
     def text(self) -> str:
         """All that was kept."""
         self._block(self._rest)
-        if self._room == _KEPT:
-            raise InputError("log", "lines of Xen or of Linux", "none in all of it")
         return "\n".join(self._kept)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was."""
+        return self._room == _KEPT
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """What found no room, a line or none."""
+        if not self._full:
+            return ()
+        why = f"more than {_KEPT >> 20} MiB of the log look as if they told of memory"
+        return (f"lines from {self._full:,} on: {why}",)

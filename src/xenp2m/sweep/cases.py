@@ -9,12 +9,12 @@ import hashlib
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xenp2m.arrangement import list_frames
 from xenp2m.boot.select import boot
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.options import Options, pages_of_dom0_mem
 from xenp2m.plan import make_plan
-from xenp2m.recover import list_frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

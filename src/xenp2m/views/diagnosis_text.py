@@ -167,7 +167,7 @@ def _rest(diagnosis: Diagnosis, width: int, paint: Paint) -> Iterator[str]:
     if not diagnosis.findings:
         yield " findings: none"
     for line in diagnosis.missing:
-        label = "" if line.startswith("not read: ") else "missing: "
+        label = "" if line.startswith("not ") else "missing: "
         yield paint(wrapped(f"{label}{line}", width, " ", "   "), "warning")
     if diagnosis.plan is not None:
         yield wrapped(f"assumed: {'; '.join(diagnosis.assumed) or 'nothing'}", width, " ", "   ")
