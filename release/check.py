@@ -11,11 +11,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release import contents, tried
-from release.errors import MissingError, WrongError
+from release.errors import MissingError, WrongError, is_right
 from release.pyz import archive
 
 if TYPE_CHECKING:
@@ -117,19 +118,10 @@ _STEPS: dict[str, Callable[[Path], str]] = {
 def main() -> int:
     """Do every step; return the exit status."""
     os.environ.pop("PYTHONPATH", None)
-    wrong = 0
+    steps = [title for title in _STEPS if "Debian" not in title or "--debian" in sys.argv]
     with tempfile.TemporaryDirectory() as name:
-        for title, step in _STEPS.items():
-            if title.endswith("Debian 12") and "--debian" not in sys.argv:
-                continue
-            try:
-                print(f"{title}: {step(Path(name))}", flush=True)
-            except MissingError as error:
-                print(f"{title}: left out, {error}", flush=True)
-            except WrongError as error:
-                wrong += 1
-                print(f"{title}: WRONG, {error}", flush=True)
-    return int(wrong > 0)
+        right = [is_right(title, partial(_STEPS[title], Path(name))) for title in steps]
+    return int(not all(right))
 
 
 if __name__ == "__main__":

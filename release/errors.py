@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["MissingError", "WrongError"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MissingError", "WrongError", "is_right"]
 
 
 class WrongError(Exception):
@@ -11,3 +16,15 @@ class WrongError(Exception):
 
 class MissingError(Exception):
     """This machine lacks something; the step is left out with one line and the rest goes on."""
+
+
+def is_right(title: str, step: Callable[[], str]) -> bool:
+    """Do one step, print its line, and say whether nothing was wrong."""
+    try:
+        line, right = step(), True
+    except MissingError as error:
+        line, right = f"left out, {error}", True
+    except WrongError as error:
+        line, right = f"WRONG, {error}", False
+    print(f"{title}: {line}", flush=True)
+    return right

@@ -96,7 +96,7 @@ def rewritten(path, **changes):
             np.lib.format.write_array(stream, value, version=(1, 0))
             value = stream.getvalue()
         members[name.replace("_", ".") + ".npy"] = value
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, value in members.items():
             archive.writestr(name, value)
 
@@ -112,7 +112,7 @@ def rewritten(path, **changes):
         {"p2m_start": np.array([0.0, 9.0, 40.0])},
         {"p2m_end": np.array([9])},
         {"p2m_words": np.zeros(3, np.int8)},
-        {"p2m_words": np.zeros(1 << 29, np.uint8)},
+        {"p2m_words": np.zeros(1 << 28, np.uint8)},
         {
             "p2m_mfn": b"\x93NUMPY\x01\x00v\x00{'descr': '<i8', 'fortran_order': False, 'shape': (1099511627776,), }"
         },

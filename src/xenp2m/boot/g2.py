@@ -9,27 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.layout import BugError, Layout
-from xenp2m.boot.older import (
-    ByteGuestMap,
-    clamp_extra,
-    close_books,
-    domain_limit,
-    finish_map,
-    grafted,
-    host_map,
-    identity_behind,
-    maximum_pages,
-    place_extra,
-    release,
-    rules_for,
-)
-from xenp2m.boot.remap import find_holes
+from xenp2m.boot.layout import BugError
+from xenp2m.boot.older import begin, finish, grafted, release, rules_for
 from xenp2m.boot.run_tree import Frames
-from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, Entry
-from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
+from xenp2m.e820 import ADDRESS_LIMIT, RAM
+from xenp2m.frames import Kind, pfn_down, pfn_up
 
 if TYPE_CHECKING:
+    from xenp2m.boot.layout import Layout
     from xenp2m.boot.run_tree import RunTree
     from xenp2m.host import Host
 
@@ -39,14 +26,9 @@ __all__ = ["boot"]
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.2 to 3.17. Cost grows with entries of the map, not with pages."""
     populates = host.release.era != "g1b"
-    rules = rules_for(host)
-    layout = Layout()
-    layout.limit = domain_limit(host)
-    layout.ini_pages = base = min(layout.limit, host.nr_pages)
-    tree = grafted(host, rules, base)
-    layout.host_map = host_map(host, base, ignore_unusable=host.release.unusable == "ram")
-    layout.max_pages = maximum_pages(host, layout.limit)
-    layout.holes = find_holes(layout.host_map)
+    layout = begin(host, ignore_unusable=host.release.unusable == "ram")
+    base = layout.ini_pages
+    tree = grafted(host, rules_for(host), base)
     for start, end in layout.holes:
         release(layout, tree, start, min(end, base))
         tree.set_identity(start, end)
@@ -55,19 +37,8 @@ def boot(host: Host) -> Layout:
     except BugError as stop:
         layout.bug = stop.bug
         return layout
-    extra = max(0, layout.max_pages - base) + layout.released
     mem_end = min(layout.limit, last) if last > base else base
-    layout.extra_pages = clamp_extra(host, mem_end, extra)
-
-    guest = ByteGuestMap(host.release, mem_end << PAGE_SHIFT, layout.extra_pages)
-    guest.fill(layout.host_map)
-    place_extra(layout, tree, guest)
-    if rules.beyond_identity:
-        identity_behind(layout, tree)
-    guest.add(Entry(ISA_START, ISA_END, RESERVED))
-    finish_map(layout, guest)
-    close_books(layout, tree, base if guest.end_pfn is None else guest.end_pfn)
-    return layout
+    return finish(host, layout, tree, mem_end, behind=tree.rules.beyond_identity)
 
 
 def _populate(host: Host, layout: Layout, tree: RunTree, base: int) -> int:

@@ -9,30 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xenp2m.boot.layout import BugError, Layout, Move
-from xenp2m.boot.older import (
-    ByteGuestMap,
-    clamp_extra,
-    close_books,
-    domain_limit,
-    finish_map,
-    grafted,
-    host_map,
-    identity_behind,
-    maximum_pages,
-    place_extra,
-    release,
-    rules_for,
-)
-from xenp2m.boot.remap import find_holes
+from xenp2m.boot.layout import BugError, Move
+from xenp2m.boot.older import begin, finish, grafted, release, rules_for
 from xenp2m.boot.run_tree import Frames
-from xenp2m.e820 import ADDRESS_LIMIT, ISA_END, ISA_START, RAM, RESERVED, Entry
-from xenp2m.frames import PAGE_SHIFT, Kind, pfn_down, pfn_up
+from xenp2m.e820 import ADDRESS_LIMIT, RAM
+from xenp2m.frames import Kind, pfn_down, pfn_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from xenp2m.boot.layout import Layout
     from xenp2m.boot.run_tree import RunTree
+    from xenp2m.e820 import Entry
     from xenp2m.extents import Range
     from xenp2m.host import Host
 
@@ -41,33 +29,17 @@ __all__ = ["boot", "find_room"]
 
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.18. Cost grows with entries of the map, not with pages."""
-    rules = rules_for(host)
-    layout = Layout()
-    layout.limit = domain_limit(host)
-    layout.ini_pages = base = min(layout.limit, host.nr_pages)
-    tree = grafted(host, rules, base)
-    layout.host_map = host_map(host, base, ignore_unusable=True)
-    layout.max_pages = maximum_pages(host, layout.limit)
-    layout.holes = find_holes(layout.host_map)
-    last = base
+    layout = begin(host, ignore_unusable=True)
+    last = layout.ini_pages
+    tree = grafted(host, rules_for(host), last)
     try:
         for hole in layout.holes:
             last = _empty_hole(layout, tree, hole, last)
     except BugError as stop:
         layout.bug = stop.bug
         return layout
-    mem_end = max(base, min(layout.limit, last))
-    extra = max(0, layout.max_pages - base) + layout.released
-    layout.extra_pages = clamp_extra(host, mem_end, extra)
-
-    guest = ByteGuestMap(host.release, mem_end << PAGE_SHIFT, layout.extra_pages)
-    guest.fill(layout.host_map)
-    place_extra(layout, tree, guest)
-    identity_behind(layout, tree)
-    guest.add(Entry(ISA_START, ISA_END, RESERVED))
-    finish_map(layout, guest)
-    close_books(layout, tree, base if guest.end_pfn is None else guest.end_pfn)
-    return layout
+    mem_end = max(layout.ini_pages, min(layout.limit, last))
+    return finish(host, layout, tree, mem_end, behind=True)
 
 
 def _empty_hole(layout: Layout, tree: RunTree, hole: Range, target: int) -> int:

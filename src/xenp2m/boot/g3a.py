@@ -12,15 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.boot.g2r import find_room
-from xenp2m.boot.layout import Bug, BugError, Layout, Move
+from xenp2m.boot.layout import Bug, BugError, Move
 from xenp2m.boot.linear_list import LinearList
-from xenp2m.boot.older import ByteGuestMap, clamp_extra, domain_limit, finish_map, host_map, maximum_pages
-from xenp2m.boot.remap import cut_shared, find_holes, shared_pages
+from xenp2m.boot.older import ByteGuestMap, begin, clamp_extra, finish_map
+from xenp2m.boot.remap import cut_shared, shared_pages
 from xenp2m.e820 import ISA_END, ISA_START, RESERVED, Entry
 from xenp2m.extents import union
 from xenp2m.frames import PAGE_SHIFT, pfn_down, pfn_up
 
 if TYPE_CHECKING:
+    from xenp2m.boot.layout import Layout
     from xenp2m.extents import Range
     from xenp2m.host import Host
 
@@ -29,13 +30,8 @@ __all__ = ["boot"]
 
 def boot(host: Host) -> Layout:
     """Replay one boot of 3.19 to 4.2. Cost grows with entries of the map, not with pages."""
-    layout = Layout()
-    layout.limit = domain_limit(host)
-    layout.ini_pages = base = min(layout.limit, host.nr_pages)
-    layout.host_map = host_map(host, base, ignore_unusable=True)
-    layout.max_pages = maximum_pages(host, layout.limit)
-    layout.holes = find_holes(layout.host_map)
-    target = base
+    layout = begin(host, ignore_unusable=True)
+    base = target = layout.ini_pages
     for hole in layout.holes:
         target = _plan_hole(layout, hole, target)
     extra = max(0, layout.max_pages - base) + layout.released

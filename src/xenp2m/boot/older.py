@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xenp2m.boot.guestmap import GuestMap
+from xenp2m.boot.layout import Layout
+from xenp2m.boot.remap import find_holes
 from xenp2m.boot.run_tree import Frames, RunTree
-from xenp2m.e820 import RAM, UNUSABLE, Entry, sanitize
+from xenp2m.e820 import ISA_END, ISA_START, RAM, RESERVED, UNUSABLE, Entry, sanitize
 from xenp2m.errors import InputError, shorten
 from xenp2m.frames import PAGE_SHIFT, PAGE_SIZE, Kind, pfn_down, pfn_up
 from xenp2m.model.rules import RULES
 
 if TYPE_CHECKING:
-    from xenp2m.boot.layout import Layout
     from xenp2m.extents import Range
     from xenp2m.host import Host
     from xenp2m.kernel import Release
@@ -25,16 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ByteGuestMap",
+    "begin",
     "builder_frames",
     "clamp_extra",
     "close_books",
     "domain_limit",
+    "finish",
     "finish_map",
     "grafted",
-    "host_map",
-    "identity_behind",
     "maximum_pages",
-    "place_extra",
     "raw_map",
     "release",
     "rules_for",
@@ -77,6 +77,40 @@ def host_map(host: Host, pages: int, *, ignore_unusable: bool) -> list[Entry]:
     if ignore_unusable and host.is_dom0:
         entries = [e._replace(type=RAM) if e.type == UNUSABLE else e for e in entries]
     return sanitize(entries, capacity=len(entries))
+
+
+def begin(host: Host, *, ignore_unusable: bool) -> Layout:
+    """What 3.2 to 4.2 know before they touch a hole; `ignore_unusable` as for `host_map`."""
+    layout = Layout()
+    layout.limit = domain_limit(host)
+    layout.ini_pages = min(layout.limit, host.nr_pages)
+    layout.host_map = host_map(host, layout.ini_pages, ignore_unusable=ignore_unusable)
+    layout.max_pages = maximum_pages(host, layout.limit)
+    layout.holes = find_holes(layout.host_map)
+    return layout
+
+
+def finish(host: Host, layout: Layout, tree: RunTree, mem_end: int, *, behind: bool) -> Layout:
+    """The second half of a boot of 3.2 to 3.18, when every hole is dealt with.
+
+    Args:
+        host: what boots.
+        layout: gets the guest's map, extra memory and the final tree.
+        tree: every hole is identity in it.
+        mem_end: where memory that has frames ends, a PFN.
+        behind: whether all that lies behind the host's map becomes identity.
+    """
+    extra = max(0, layout.max_pages - layout.ini_pages) + layout.released
+    layout.extra_pages = clamp_extra(host, mem_end, extra)
+    guest = ByteGuestMap(host.release, mem_end << PAGE_SHIFT, layout.extra_pages)
+    guest.fill(layout.host_map)
+    place_extra(layout, tree, guest)
+    if behind:
+        identity_behind(layout, tree)
+    guest.add(Entry(ISA_START, ISA_END, RESERVED))
+    finish_map(layout, guest)
+    close_books(layout, tree, layout.ini_pages if guest.end_pfn is None else guest.end_pfn)
+    return layout
 
 
 def builder_frames(host: Host) -> Frames:
