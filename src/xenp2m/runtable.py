@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from xenp2m.extents import Range, Run
 
-__all__ = ["KINDS", "Change", "RunTable", "changes", "ranges_of"]
+__all__ = ["KINDS", "Change", "RunTable", "changes", "merged", "ranges_of"]
 
 KINDS = tuple(Kind)
 """Kinds in the order of their codes in `RunTable.kind`."""
@@ -128,15 +128,25 @@ def changes(left: RunTable, right: RunTable, *, numbers: bool = True) -> Change:
     Returns:
         The stretches that differ, ascending; a stretch is cut where either map begins a new run.
     """
-    edges = np.unique(np.concatenate((left.start, left.end, right.start, right.end)))
+    edges = merged(left.start, left.end[-1:], right.start, right.end[-1:])
     rows = _pair(left, right, edges)
     if numbers:
-        rows = _pair(left, right, np.union1d(edges, _crossings(rows)))
+        rows = _pair(left, right, merged(edges, _crossings(rows)))
     same = rows.left == rows.right
     if numbers:
         step = (rows.left_step == rows.right_step) | (rows.pages == 1)
         same &= ~_NUMBERED[rows.left] | ((rows.left_mfn == rows.right_mfn) & step)
     return rows.where(~same)
+
+
+def merged(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers of all columns, ascending, each once. Columns that ascend themselves cost O(n)."""
+    numbers = np.concatenate(columns)
+    # The stable sort merges stretches that ascend; numpy's unique hashes every number and sorts them again.
+    numbers.sort(kind="stable")
+    keep = np.ones(numbers.size, np.bool_)
+    keep[1:] = numbers[1:] != numbers[:-1]
+    return numbers[keep]
 
 
 def _pair(left: RunTable, right: RunTable, edges: NDArray[np.int64]) -> Change:

@@ -9,7 +9,7 @@ import numpy as np
 from xenp2m.entries import joined_plain
 from xenp2m.frames import Kind
 from xenp2m.p2m import P2M
-from xenp2m.runtable import KINDS, RunTable
+from xenp2m.runtable import KINDS, RunTable, merged
 from xenp2m.sources.stream.wire import CARRIES, PageType
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def listed_map(index: PageIndex, p2m: P2M) -> P2M:
     if not top:
         return P2M([], geometry=p2m.geometry, beyond=Kind.UNKNOWN)
     table = p2m.table()
-    first = np.unique(np.concatenate((start, table.start, [len(p2m)])))
+    first = merged(start, table.start, np.array([len(p2m)]))
     first = first[first < top]
     says = code[np.searchsorted(start, first, side="right") - 1]
     kind = np.where(says == _NONE, _MISSING, _UNKNOWN).astype(np.int8)
