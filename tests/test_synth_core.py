@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Kind
 from xenp2m.p2m import P2M
+from xenp2m.sources import leafmap
 from xenp2m.sources.core.reader import read
 from xenp2m.sources.synth_core import CoreSpec, synth_core
 
@@ -143,3 +144,21 @@ def test_any_map_comes_back(tmp_path_factory, runs, wide, linear):
     assert source.memory.pfns().tolist() == [
         pfn for run in runs if run.kind is Kind.MFN for pfn in range(run.start, run.end)
     ]
+
+
+@settings(max_examples=40)
+@given(runs=maps(), wide=st.booleans(), shared=st.booleans(), batch=st.integers(1, 5))
+def test_a_large_guests_map_is_read_as_runs(tmp_path_factory, runs, wide, shared, batch):
+    path = tmp_path_factory.getbasetemp() / "runs.core"
+    geometry = GEOMETRY_64 if wide else GEOMETRY_32
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leafmap, "_MOST_WORDS", 0)
+        patch.setattr(leafmap, "_BATCH", batch)
+        # room for the balloon makes shared pages of missing entries recur
+        p2m, source = made(path, [*runs, *room(runs[-1].end)], geometry, shared=shared)
+        assert source.p2m.extents() == p2m.extents()
+
+
+def room(start):
+    """A frame, and many PFNs without any."""
+    return [Run(start, start + 1, Kind.MFN, 1 << 21, 1), Run(start + 1, start + 9000, Kind.MISSING)]

@@ -16,7 +16,7 @@ from xenp2m.frames import GEOMETRY_32, UNKNOWN_WORD, Kind
 from xenp2m.runtable import KINDS, RunTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ __all__ = [
     "kinds_of",
     "runs_of",
     "table_of",
+    "table_of_parts",
     "widened",
 ]
 
@@ -96,7 +97,37 @@ def table_of(words: NDArray[np.uint64], first: int = 0) -> RunTable:
         words: raw entries.
         first: PFN of the first.
     """
-    return joined_tables(list(_blocks(words, first)))
+    return table_of_parts((words[low : low + _BLOCK] for low in range(0, words.size, _BLOCK)), first)
+
+
+def table_of_parts(parts: Iterable[NDArray[np.uint64]], first: int = 0) -> RunTable:
+    """The runs of arrays that follow each other, as `table_of` has those of one array. O(n).
+
+    Args:
+        parts: raw entries; each array is done with before the next one is asked for.
+        first: PFN of the first.
+    """
+    tables: list[RunTable] = []
+    lone = np.empty(0, np.uint64)
+    for part in parts:
+        # A lone frame may become the first of a run in either direction: it is looked at again.
+        words = np.concatenate((lone, part)) if lone.size else part
+        if tables and not lone.size:
+            ahead = _continued(words, _last(tables[-1]))
+            tables[-1].end[-1] += ahead
+            words, first = words[ahead:], first + ahead
+        if not words.size:
+            continue
+        rows, lone = _block(words, first), words[:0]
+        first += words.size
+        if _last(rows).pages == 1:
+            rows, lone = _but_last(rows), words[-1:].copy()
+            first -= 1
+        if rows.start.size:
+            tables.append(rows)
+    if lone.size:
+        tables.append(_block(lone, first))
+    return joined_tables(tables)
 
 
 def joined_tables(tables: Sequence[RunTable]) -> RunTable:
@@ -124,20 +155,9 @@ def joined_plain(table: RunTable) -> RunTable:
     )
 
 
-def _blocks(words: NDArray[np.uint64], first: int) -> Iterator[RunTable]:
-    """Runs that are joined across the edges of blocks, block by block."""
-    low, end = first, first + words.size
-    while low < end:
-        rows = _block(words[low - first : low - first + _BLOCK], low)
-        last = Run(int(rows[0][-1]), int(rows[1][-1]), KINDS[rows[2][-1]], int(rows[3][-1]), int(rows[4][-1]))
-        low = last.end
-        if low < end and last.pages == 1 and rows.start.size > 1:
-            # A lone frame may become the first of a run in either direction: look at it again.
-            rows, low = _but_last(rows), last.start
-        elif low < end:
-            low = last.end + _continued(words[low - first :], last)
-            rows.end[-1] = low
-        yield rows
+def _last(rows: RunTable) -> Run:
+    start, end, kind, mfn, step = (column[-1].item() for column in rows)
+    return Run(start, end, KINDS[kind], mfn, step)
 
 
 def _but_last(rows: RunTable) -> RunTable:

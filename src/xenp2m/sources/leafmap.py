@@ -7,12 +7,11 @@ Every page is read once, whatever names it; shared ones are told apart by their 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xenp2m.entries import MISSING_WORD, joined_plain, joined_tables, table_of, widened
+from xenp2m.entries import MISSING_WORD, joined_plain, joined_tables, table_of_parts, widened
 from xenp2m.errors import InputError
 from xenp2m.extents import Run
 from xenp2m.frames import UNKNOWN_WORD, Geometry, Kind
@@ -23,6 +22,8 @@ from xenp2m.sources.pagetable import ABSENT
 from xenp2m.sources.source import Leaves
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from xenp2m.sources.leafroles import Roles, Views
@@ -32,6 +33,7 @@ __all__ = ["LeafMap", "leaf_map", "words_of"]
 
 _BATCH = 1 << 11
 _FREE = 1 << 13
+_MOST_WORDS = 1 << 25
 _OWN, _IDENTITY, _MISSING, _UNKNOWN, _GONE = range(5)
 _KINDS = (Kind.MFN, Kind.IDENTITY, Kind.MISSING, Kind.UNKNOWN, Kind.UNKNOWN)
 
@@ -65,7 +67,8 @@ def leaf_map(
 ) -> LeafMap:
     """Read the leaves and put the map together.
 
-    It is held as words where the leaves that are there justify the memory, else as runs.
+    It is held as words where the leaves that are there justify the memory, and as runs where they do not or
+    where the guest is larger than 128 GiB.
 
     Args:
         views: frames of the leaves, ``ceil(entries / geometry.entries)`` of them.
@@ -85,12 +88,11 @@ def leaf_map(
     if own > 4 * distinct + _FREE:
         raise InputError(where, "leaf pages of their own, or all ones", f"{distinct:,} pages {own:,} times")
     reader = _Reader(views.frames, codes, fetch, geometry)
-    if codes.size <= 2 * own + _FREE:
-        words = np.empty(codes.size * geometry.entries, np.uint64)
-        reader.fill(words, 0)
-        content: NDArray[np.uint64] | RunTable = words[:entries]
+    content: NDArray[np.uint64] | RunTable
+    if codes.size <= min(2 * own + _FREE, _MOST_WORDS // geometry.entries):
+        content = reader.words()[:entries]
     else:
-        content = reader.runs(entries)
+        content = reader.runs().up_to(entries, Kind.UNKNOWN)
     p2m = P2M(content, geometry=geometry, beyond=Kind.IDENTITY if views.linear else Kind.UNKNOWN)
     leaves = Leaves(views.frames, space, roles.identity, roles.missing, roles.why)
     told = roles.identity is not None or roles.missing is not None or roles.unknown
@@ -124,7 +126,7 @@ def _lost(
 
 
 class _Reader:
-    """Fills stretches of words from leaves, a batch at a time."""
+    """Makes words or runs of leaves, a batch at a time."""
 
     def __init__(
         self, frames: NDArray[np.uint64], codes: NDArray[np.uint8], fetch: Fetch, geometry: Geometry
@@ -136,12 +138,32 @@ class _Reader:
         """Leaves that are named and cannot be read, ascending."""
         return np.sort(np.concatenate([np.flatnonzero(self._codes == _GONE), *self._gone]))
 
-    def fill(self, words: NDArray[np.uint64], first: int) -> None:
-        """Words of the leaves from `first` on."""
+    def words(self) -> NDArray[np.uint64]:
+        """The map as words."""
+        words = np.empty((self._codes.size, self._geometry.entries), np.uint64)
+        for low in range(0, self._codes.size, _BATCH):
+            self._batch(words[low : low + _BATCH], low)
+        return words.reshape(-1)
+
+    def runs(self) -> RunTable:
+        """The map as runs; long stretches of one shared page are not looked at entry by entry."""
         per = self._geometry.entries
-        for low in range(0, words.size // per, _BATCH):
-            rows = words[low * per : (low + _BATCH) * per].reshape(-1, per)
-            self._batch(rows, first + low)
+        edges = np.concatenate(([0], np.flatnonzero(np.diff(self._codes)) + 1, [self._codes.size]))
+        long = np.flatnonzero((np.diff(edges) >= _BATCH) & (self._codes[edges[:-1]] != _OWN))
+        tables, at = [], 0
+        for start, end in zip(edges[long].tolist(), edges[long + 1].tolist(), strict=True):
+            tables.append(table_of_parts(self._parts(at, start), at * per))
+            tables.append(RunTable.of([Run(start * per, end * per, _KINDS[self._codes[start]])]))
+            at = end
+        tables.append(table_of_parts(self._parts(at, self._codes.size), at * per))
+        return joined_plain(joined_tables(tables))
+
+    def _parts(self, start: int, end: int) -> Iterator[NDArray[np.uint64]]:
+        """Words of the leaves ``[start, end)``, a batch at a time."""
+        for low in range(start, end, _BATCH):
+            rows = np.empty((min(_BATCH, end - low), self._geometry.entries), np.uint64)
+            self._batch(rows, low)
+            yield rows.reshape(-1)
 
     def _batch(self, rows: NDArray[np.uint64], first: int) -> None:
         codes = self._codes[first : first + len(rows)]
@@ -162,18 +184,3 @@ class _Reader:
             per = np.uint64(self._geometry.entries)
             start = (same.astype(np.uint64) + np.uint64(first)) * per | np.uint64(1 << 62)
             rows[same] = start[:, None] + np.arange(self._geometry.entries, dtype=np.uint64)
-
-    def runs(self, entries: int) -> RunTable:
-        """The map as runs: leaves in a row with the same role are one."""
-        per = self._geometry.entries
-        edges = [0, *(np.flatnonzero(np.diff(self._codes)) + 1).tolist(), int(self._codes.size)]
-        tables = []
-        for start, end in pairwise(edges):
-            code, stop = int(self._codes[start]), min(end * per, entries)
-            if code != _OWN:
-                tables.append(RunTable.of([Run(start * per, stop, _KINDS[code])]))
-                continue
-            words = np.empty((end - start) * per, np.uint64)
-            self.fill(words, start)
-            tables.append(table_of(words[: stop - start * per], start * per))
-        return joined_plain(joined_tables(tables))
