@@ -172,6 +172,25 @@ def test_interrupting_the_overview_keeps_what_was_done(capsys, monkeypatch):
     assert " seed-void-identity " not in out
 
 
+def test_interrupting_a_search_keeps_what_it_found(capsys, monkeypatch):
+    def told(scope, progress):
+        def show(depth, index, count, transitions):
+            if depth == 3:
+                raise KeyboardInterrupt
+
+        return search(scope, show)
+
+    monkeypatch.setattr("xenp2m.explore.exploration.search", told)
+    status, out, err = xenp2m(capsys, "explore", "seed", "linear", "--ops", "all", "--json")
+    (answer,) = rows(out)
+    assert (status, err) == (2, "xenp2m: interrupted\n")
+    assert (answer["rules"], answer["depth"], answer["complete"]) == ("seed", 2, False)
+    whole = rows(xenp2m(capsys, "explore", "seed", "--ops", "all", "--bound", "2", "--json")[1])
+    assert answer["findings"] == whole[0]["findings"] != []
+    _, out, _ = xenp2m(capsys, "explore", "seed", "--ops", "all")
+    assert "sequences of 3 were tried in part" in out
+
+
 def test_where_a_search_stopped_is_said(capsys, monkeypatch):
     monkeypatch.setattr(
         "xenp2m.explore.exploration.search", lambda scope, progress: search(scope, progress, most=2000)

@@ -103,31 +103,22 @@ def command(names: tuple[str, ...], as_json: bool, **said: Any) -> int:  # noqa:
     variants: tuple[str, ...] = said["variants"]
     done: list[Exploration] = []
     bar = _Bar()
-    for scope in _scopes(names, **said):
-        try:
+    try:
+        for scope in _scopes(names, **said):
             one = explore(scope, bar.operations(scope), real=as_json or bool(names))
-        except KeyboardInterrupt:
             bar.wipe()
-            _overview(done if not as_json and not names else [])
-            raise
+            done.append(one)
+            if as_json:
+                click.echo(json.dumps(explore_answer(one, variants)))
+            elif names:
+                click.echo("\n".join((*[""] * (len(done) > 1), *story_lines(one, columns(), paint))))
+            if one.search.interrupted:
+                raise click.Abort
+    finally:
         bar.wipe()
-        done.append(one)
-        if as_json:
-            click.echo(json.dumps(explore_answer(one, variants)))
-        elif names:
-            if len(done) > 1:
-                click.echo()
-            for line in story_lines(one, columns(), paint):
-                click.echo(line)
-    if not as_json and not names:
-        _overview(done)
+        if done and not as_json and not names:
+            click.echo("\n".join(overview_lines(done, columns(), paint)))
     return int(any(one.cases for one in done))
-
-
-def _overview(done: list[Exploration]) -> None:
-    if done:
-        for line in overview_lines(done, columns(), paint):
-            click.echo(line)
 
 
 def _refuse_idle_options(idle: dict[str, str], comparing: bool) -> None:

@@ -8,6 +8,7 @@ of frames in a leaf page, of leaf pages under a mid page or of top entries are o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.explore.operations import Config, Op
@@ -69,6 +70,7 @@ class Search(NamedTuple):
         depth: operations in the longest sequences of which every one was done.
         complete: whether every state that any sequence reaches was reached.
         found: faults, shortest first.
+        interrupted: whether somebody ended it by Ctrl-C.
     """
 
     scope: Scope
@@ -77,6 +79,7 @@ class Search(NamedTuple):
     depth: int
     complete: bool
     found: list[Found]
+    interrupted: bool = False
 
 
 _LATE = Config(0)
@@ -266,7 +269,7 @@ class Machine:
 def search(
     scope: Scope, progress: Callable[[int, int, int, int], None] | None = None, most: int = MOST_STATES
 ) -> Search:
-    """Explore everything within a scope.
+    """Explore everything within a scope; an interruption ends the search, and what it found is kept.
 
     Args:
         scope: rules, geometry, operations and bound.
@@ -278,29 +281,44 @@ def search(
     """
     machine = Machine(scope)
     came_from: dict[State, State | None] = dict.fromkeys(machine.initial())
-    frontier = list(came_from)
+    frontier: list[State] | None = list(came_from)
     found: dict[tuple[str, str], State] = {}
-    depth = 0
-    while frontier and depth < scope.bound and len(came_from) < most:
-        following: list[State] = []
-        for index, state in enumerate(frontier):
-            if len(came_from) >= most:
-                break
-            if progress is not None and index % 256 == 0:
-                progress(depth + 1, index, len(frontier), machine.transitions)
-            for new in machine.expand(state):
-                if new not in came_from:
-                    came_from[new] = state
-                    following.append(new)
-            if machine.faults:
-                for fault in machine.faults:
-                    found.setdefault(fault, state)
-                machine.faults.clear()
-        else:
-            frontier = following
-            depth += 1
+    depth, interrupted = 0, False
+    try:
+        while frontier and depth < scope.bound:
+            tell = None if progress is None else partial(progress, depth + 1)
+            frontier = _deepened(machine, frontier, came_from, found, tell, most)
+            depth += frontier is not None
+    except KeyboardInterrupt:
+        frontier, interrupted = None, True
     faults = [Found(code, name, _chain(came_from, state)) for (code, name), state in found.items()]
-    return Search(scope, len(came_from), machine.transitions, depth, not frontier, faults)
+    complete = frontier is not None and not frontier
+    return Search(scope, len(came_from), machine.transitions, depth, complete, faults, interrupted)
+
+
+def _deepened(
+    machine: Machine,
+    frontier: list[State],
+    came_from: dict[State, State | None],
+    found: dict[tuple[str, str], State],
+    tell: Callable[[int, int, int], None] | None,
+    most: int,
+) -> list[State] | None:
+    """New states one operation behind those of `frontier`; None where there are too many to go on."""
+    following: list[State] = []
+    for index, state in enumerate(frontier):
+        if len(came_from) >= most:
+            return None
+        if tell is not None and index % 256 == 0:
+            tell(index, len(frontier), machine.transitions)
+        for new in machine.expand(state):
+            if new not in came_from:
+                came_from[new] = state
+                following.append(new)
+        for fault in machine.faults:
+            found.setdefault(fault, state)
+        machine.faults.clear()
+    return following
 
 
 def _chain(came_from: dict[State, State | None], state: State) -> list[State]:
