@@ -100,7 +100,7 @@ CASES = [
     ("ram-without-page", pc(e820=TINY), pc(e820=TINY, max_res=GIB >> 12)),
     ("relocation-unaligned", pc(e820=RAM_AT, **IMAGE, **LIST), pc(e820=(*PC[:3], Entry(0x100000, 0x8000000, RAM), RAM_AT[-1]), **IMAGE, **LIST)),
     ("extra-beyond-tree", pc("2.6.39", e820=(*PC, Entry(0xFD00000000, 1 << 40, RESERVED))), pc("2.6.39")),
-    ("extra-contiguous", pc("2.6.39", extra="contiguous"), pc("2.6.39")),
+    ("extra-contiguous", pc("2.6.39", extra="contiguous"), pc("2.6.39", extra="contiguous", max_res=GIB >> 12)),
     ("identity-over-extra", pc("2.6.39", **THREAD, rules="seed"), pc("2.6.39", **THREAD)),
     ("extra-over-hole", pc("2.6.39", e820=SPLIT_RAM, geometry=GEOMETRY_32), pc("3.2", e820=SPLIT_RAM, geometry=GEOMETRY_32)),
     ("brk-exceeded", pc("2.6.39", e820=FAR, geometry=GEOMETRY_32), pc("3.18", e820=FAR, geometry=GEOMETRY_32)),

@@ -51,10 +51,10 @@ def _balloon(host: Host, found: OverReach, pfns: tuple[Range, ...]) -> tuple[str
 
 def premise(host: Host, layout: Layout) -> Iterator[Finding]:
     """Extra memory right behind the allocation, as the thread has it."""
-    if host.extra == "contiguous":
-        start, end = (layout.extra or [(host.nr_pages, host.nr_pages)])[0]
-        what = f"extra memory at {pfns_text([(start, end)])}, right behind the allocation"
-        yield Finding(STORIES["extra-contiguous"], what, _PREMISE, ((start, end),))
+    if host.extra == "contiguous" and layout.extra:
+        first = layout.extra[0]
+        what = f"extra memory at {pfns_text([first])}, right behind the allocation"
+        yield Finding(STORIES["extra-contiguous"], what, _PREMISE, (first,))
 
 
 def beyond_tree(host: Host, layout: Layout) -> Iterator[Finding]:
