@@ -14,7 +14,7 @@ from xenp2m.findings import Severity
 from xenp2m.kernel import Version
 from xenp2m.plan import make_plan
 from xenp2m.sweep.cases import Row, Sweep, Where
-from xenp2m.sweep.find import find_first, find_lines
+from xenp2m.sweep.find import bisected, scanned
 from xenp2m.sweep.grid import dom0_mem_values
 from xenp2m.sweep.ledger import Ledger
 from xenp2m.sweep.run import chunk_size, chunks_of, run_chunks
@@ -164,24 +164,29 @@ def thread(grid, **changes):
     return Sweep([("thread", host)], values=dom0_mem_values([grid]))
 
 
-def test_the_case_of_the_thread_is_found_without_being_told_where():
+OVER = frozenset({"identity-over-extra"})
+UNIT = {"4M": 1, "256K": 1024}
+
+
+@pytest.mark.parametrize(("step", "how", "first"), [("4M", "scan", 2052), ("256K", "bisection", 2049)])
+def test_the_case_of_the_thread_is_found_without_being_told_where(step, how, first):
     """A hole from 2364 MiB; the first maximum behind 2 GiB lets the balloon run into identity."""
-    sweep = thread("1G,max:1G..4G:4M")
-    (found,) = find_lines(sweep, frozenset({"identity-over-extra"}))
-    assert found.row.dom0_mem == "1G,max:2052M"
+    sweep = thread(f"1G,max:1G..4G:{step}")
+    (found,) = looked(sweep, how, OVER)
+    assert (found.how, found.values) == (how, len(sweep))
+    assert first - 1 < int(found.row.dom0_mem.removeprefix("1G,max:")[:-1]) / UNIT[step] <= first
     assert found.row.pfn == 2 * GIB >> 12
     assert found.before.dom0_mem == "1G,max:2048M"
-    assert found.how == "bisection"
-    assert found.plans < found.values / 5
+    assert found.plans == found.values if how == "scan" else found.plans < found.values / 20
     landed = Sweep([("thread", pc("2.6.39", e820=THREAD, extra="contiguous"))], values=sweep.values)
-    (none,) = find_lines(landed, frozenset({"identity-over-extra"}))
+    (none,) = looked(landed, how, OVER)
     assert none.row is None
 
 
-def test_bisection_and_scan_find_the_same():
-    sweep = thread("1G,max:1G..4G:16M")
-    line = sweep.where(0)
-    assert find_first(sweep, line, frozenset()).row == find_first(sweep, line, frozenset(), scan=True).row
+def looked(sweep, how, codes):
+    if how == "scan":
+        return scanned(sweep, rows_of(sweep), codes)
+    return [bisected(sweep, sweep.where(0), codes)]
 
 
 class Made(Sweep):
@@ -202,19 +207,52 @@ class Made(Sweep):
 
 
 @settings(max_examples=200, deadline=None)
-@given(count=st.integers(1, 300), first=st.integers(0, 320))
+@given(count=st.integers(1, 9000), first=st.integers(0, 9100))
 def test_a_monotone_axis_is_bisected_exactly(count, first):
     made = Made([value >= first for value in range(count)])
-    found = find_first(made, Where(0, 0, 0, 0), frozenset())
+    found = bisected(made, Where(0, 0, 0, 0), frozenset())
     assert (None if found.row is None else found.row.remapped) == (first if first < count else None)
+    assert (None if found.before is None else found.before.remapped) == (
+        first - 1 if 0 < first < count else None
+    )
     assert found.how == "bisection"
-    assert found.plans <= 33 + 5
+    assert found.plans <= 257 + 6
+
+
+@given(fails=st.lists(st.booleans(), min_size=1, max_size=200), lines=st.integers(1, 3))
+def test_every_line_of_a_scan_is_told(fails, lines):
+    made = Made(fails)
+    made.hosts = made.hosts * lines
+    for found in scanned(made, rows_of(made), frozenset()):
+        first = fails.index(True) if True in fails else None
+        assert (None if found.row is None else found.row.remapped) == first
+        assert (found.how, found.plans, found.failing) == ("scan", len(fails), sum(fails))
+        assert (found.before is None) == (first in (None, 0))
 
 
 def test_an_axis_that_is_not_monotone_is_scanned():
-    fails = [False] * 400
-    fails[150:160] = [True] * 10
-    fails[350:] = [True] * 50
-    found = find_first(Made(fails), Where(0, 0, 0, 0), frozenset())
-    assert (found.how, found.row.remapped) == ("scan", 150)
-    assert find_first(Made([True, *fails]), Where(0, 0, 0, 0), frozenset()).row.remapped == 0
+    fails = [False] * 4000
+    fails[1500:1600] = [True] * 100
+    fails[3500:] = [True] * 500
+    found = bisected(Made(fails), Where(0, 0, 0, 0), frozenset())
+    assert (found.how, found.row.remapped, found.plans) == ("scan", 1500, 4000)
+    assert bisected(Made([True, *fails]), Where(0, 0, 0, 0), frozenset()).row.remapped == 0
+
+
+def test_one_value_that_fails_at_a_gib_is_not_passed_over():
+    """The proposed rules on 3.5: extra memory begins at 1 GiB, where a hole turns the GiB into identity."""
+    hole = Entry(1226 * MIB, 1227 * MIB, RESERVED)
+    ram = Entry(0x100000, hole.start, RAM), hole, Entry(hole.end, 3 * GIB, RAM)
+    host = pc("3.5", e820=(*PC[:3], *ram), rules="seed")
+    sweep = Sweep([("a", host)], values=dom0_mem_values(["max:512M..1200M:64K"]))
+    (whole,) = scanned(sweep, rows_of(sweep), OVER)
+    found = bisected(sweep, sweep.where(0), OVER)
+    assert (found.row, found.before) == (whole.row, whole.before)
+    assert 0 < whole.failing < 10
+
+
+def test_a_line_that_cannot_be_planned_does_not_hide_the_others():
+    sweep = Sweep([("a", pc())], (Version(6, 1), Version(3, 12)), ("seed",), ("1G", "2G"))
+    refused, planned = scanned(sweep, rows_of(sweep), frozenset())
+    assert (refused.is_refused, planned.is_refused) == (True, False)
+    assert bisected(sweep, sweep.where(0), frozenset()).is_refused

@@ -12,8 +12,9 @@ from hosts import pc  # noqa: E402
 from xenp2m.errors import InputError  # noqa: E402
 from xenp2m.kernel import Version  # noqa: E402
 from xenp2m.sweep.cases import Sweep  # noqa: E402
+from xenp2m.sweep.cluster import on_cluster  # noqa: E402
 from xenp2m.sweep.grid import dom0_mem_values  # noqa: E402
-from xenp2m.sweep.run import chunks_of, on_cluster  # noqa: E402
+from xenp2m.sweep.run import chunks_of  # noqa: E402
 
 SWEEP = Sweep([("a", pc())], (Version(6, 1), Version(3, 12)), (None,), dom0_mem_values(["256M..3G:2M"]))
 

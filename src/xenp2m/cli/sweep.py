@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,15 +16,17 @@ from xenp2m.cli.redaction import active, emit_json, redact_option, redactor_for,
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
 from xenp2m.sweep.cases import MOST_CASES, Row, Sweep
-from xenp2m.sweep.find import find_lines
+from xenp2m.sweep.find import MOST_SCANNED, Found, bisected, scanned
 from xenp2m.sweep.fleet import Fleet, read_fleet
 from xenp2m.sweep.grid import dom0_mem_values, kernel_values, rules_values
 from xenp2m.sweep.ledger import Ledger
-from xenp2m.sweep.run import chunk_size, chunks_of, on_cluster, run_chunks
+from xenp2m.sweep.run import chunk_size, chunks_of, run_chunks
 from xenp2m.views.sweep_table import csv_bytes, found_object, parquet_bytes, sweep_object
 from xenp2m.views.sweep_text import found_lines, sweep_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from xenp2m.logs.redact import Redactor
 
 __all__ = ["command"]
@@ -54,7 +57,7 @@ __all__ = ["command"]
     metavar="CODE",
     help="With --find: what counts as failing. [default: any warning or error]",
 )
-@click.option("--scan", is_flag=True, help="With --find: look at every value.")
+@click.option("--scan", is_flag=True, help="With --find: look at each of more than 4,096 values, too.")
 @click.option("--no-findings", is_flag=True, help="Only what the kernel's own code does: faster.")
 @click.option("--jobs", type=click.IntRange(1, 512), help="Processes. [default: one for each processor]")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to give the work to, tcp://HOST:PORT.")
@@ -116,8 +119,8 @@ def _check(run: dict[str, Any]) -> None:
             raise InputError("--fail", "a finding's code (xenp2m explain lists them)", shorten(code))
     if run["find"] and not run["sizes"]:
         raise InputError("--find", "--dom0-mem with a range to look in", "none")
-    if run["find"] and (run["output"] or run["resume"] or run["scheduler"]):
-        raise InputError("--find", "none of --output, --resume and --scheduler", "one of them")
+    if run["find"] and run["output"]:
+        raise InputError("--find", "no --output beside it (--json tells all)", "--output")
     if (run["codes"] or run["scan"]) and not run["find"]:
         raise InputError("--fail and --scan", "--find", "none")
     if run["codes"] and run["no_findings"]:
@@ -138,20 +141,47 @@ def _report_skipped(fleet: Fleet, verbose: bool) -> None:
 
 
 def _find(sweep: Sweep, fleet: Fleet, run: dict[str, Any]) -> int:
-    codes = frozenset(run["codes"])
-    with progress("looking", len(sweep) // len(sweep.values)) as tell:
-        found = list(find_lines(sweep, codes, scan=run["scan"], told=tell))
+    found, stopped = _found(sweep, run)
+    if stopped and (run["as_json"] or not found):
+        raise click.ClickException(stopped)
+    if not stopped and all(each.is_refused for each in found):
+        raise InputError("sweep", "a case that can be planned", found[0].example.error)
     if run["as_json"]:
         emit_json(found_object(len(fleet.hosts), fleet.skipped, found), active())
     else:
         for line in found_lines(found, columns(), paint):
             say(line)
+    if stopped:
+        raise click.ClickException(stopped)
     return int(any(each.row is not None for each in found))
 
 
+def _found(sweep: Sweep, run: dict[str, Any]) -> tuple[list[Found], str]:
+    """The answer for every line that could be finished, and how an interruption is told."""
+    codes, count = frozenset(run["codes"]), len(sweep.values)
+    if run["scan"] or count <= MOST_SCANNED:
+        rows, stopped = _answers(sweep, run)
+        return scanned(sweep, rows[: len(rows) // count * count], codes), stopped
+    if run["resume"] or run["scheduler"] or run["jobs"]:
+        over = f"--scan, for more than {MOST_SCANNED:,} values with --resume, --scheduler or --jobs"
+        raise InputError("--find", over, f"{count:,} values")
+    found: list[Found] = []
+    starts = range(0, len(sweep), count)
+    try:
+        with progress("looking", len(starts)) as tell:
+            for start in starts:
+                found.append(bisected(sweep, sweep.where(start), codes))
+                tell(len(found))
+    except KeyboardInterrupt:
+        return found, f"interrupted: {len(found):,} of {len(starts):,} lines done"
+    return found, ""
+
+
 def _all(sweep: Sweep, fleet: Fleet, run: dict[str, Any]) -> int:
-    rows = _answers(sweep, run)
-    if all(row.outcome == "refused" for row in rows):
+    rows, stopped = _answers(sweep, run)
+    if stopped and (run["output"] is not None or run["as_json"] or not rows):
+        raise click.ClickException(stopped)
+    if not stopped and all(row.outcome == "refused" for row in rows):
         raise InputError("sweep", "a case that can be planned", rows[0].error)
     if run["output"] is not None:
         data = parquet_bytes(rows) if run["output"].endswith(".parquet") else csv_bytes(rows)
@@ -161,34 +191,47 @@ def _all(sweep: Sweep, fleet: Fleet, run: dict[str, Any]) -> int:
     elif run["output"] != "-":
         for line in sweep_lines(rows, len(fleet.hosts), columns(), verbose=run["verbose"], paint=paint):
             say(line)
+    if stopped:
+        raise click.ClickException(stopped)
     return int(any(row.fails(frozenset()) for row in rows))
 
 
-def _answers(sweep: Sweep, run: dict[str, Any]) -> list[Row]:
-    """Rows of every case, in order; what was finished before an interruption is kept if asked for."""
+def _answers(sweep: Sweep, run: dict[str, Any]) -> tuple[list[Row], str]:
+    """Rows of the cases from the first on, all of them unless interrupted, and how that is told."""
     jobs = run["jobs"] or len(os.sched_getaffinity(0))
     size = chunk_size(len(sweep), jobs)
     ledger = None if run["resume"] is None else Ledger(run["resume"], sweep, size)
     done: dict[int, list[Row]] = {} if ledger is None else ledger.done
     chunks = chunks_of(len(sweep), size if ledger is None else ledger.size)
     left = [chunk for chunk in chunks if chunk[0] not in done]
-    cluster = run["scheduler"]
-    finished = on_cluster(sweep, left, cluster) if cluster else run_chunks(sweep, left, jobs)
+    stopped = ""
     count = sum(map(len, done.values()))
     try:
         with progress("planning", len(sweep)) as tell:
-            for number, rows in finished if left else ():
+            for number, rows in _finished(sweep, left, run["scheduler"], jobs):
                 if ledger is not None:
                     ledger.add(number, rows)
                 done[number] = rows
                 count += len(rows)
                 tell(count)
     except KeyboardInterrupt:
-        kept = (
-            f"kept in {run['resume']}: the same command goes on" if ledger else "lost (--resume keeps them)"
-        )
-        raise click.ClickException(f"interrupted: {count:,} of {len(sweep):,} cases done, {kept}") from None
+        kept = f"kept in {run['resume']}: the same command goes on" if ledger else "--resume FILE keeps them"
+        stopped = f"interrupted: {count:,} of {len(sweep):,} cases done, {kept}"
     finally:
         if ledger is not None:
             ledger.close()
-    return [row for number, _, _ in chunks for row in done[number]]
+    whole = takewhile(lambda chunk: chunk[0] in done, chunks)
+    return [row for number, _, _ in whole for row in done[number]], stopped
+
+
+def _finished(
+    sweep: Sweep, chunks: list[tuple[int, int, int]], address: str | None, jobs: int
+) -> Iterable[tuple[int, list[Row]]]:
+    """Chunks as they are finished; the cluster's code is not loaded without one."""
+    if not chunks:
+        return ()
+    if address is None:
+        return run_chunks(sweep, chunks, jobs)
+    from xenp2m.sweep.cluster import on_cluster
+
+    return on_cluster(sweep, chunks, address)

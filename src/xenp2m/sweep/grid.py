@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 from xenp2m.errors import InputError, shorten
@@ -41,10 +42,10 @@ def dom0_mem_values(texts: Iterable[str]) -> list[str]:
         plain = [part for part in parts if ":" not in part.partition("..")[0]]
         several = len(parts) > 1 and len(plain) == len(parts)
         for chosen in ([part] for part in parts) if several else [parts]:
-            for value in product(*(_expanded(part, text) for part in chosen)):
-                values[",".join(value)] = None
-                if len(values) > MOST_VALUES:
-                    raise _too_many("--dom0-mem", text)
+            sizes = [_expanded(part, text) for part in chosen]
+            if len(values) + prod(map(len, sizes)) > MOST_VALUES:
+                raise _too_many("--dom0-mem", text)
+            values |= dict.fromkeys(map(",".join, product(*sizes)))
     return list(values)
 
 

@@ -73,8 +73,10 @@ def found_object(hosts: int, skipped: Iterable[tuple[str, str]], found: Iterable
             "how": each.how,
             "plans": each.plans,
             "values": each.values,
+            "failing": each.failing,
             "first": None if each.row is None else _object(each.row),
             "before": None if each.before is None else _object(each.before),
+            "error": each.example.error,
         }
         for each in found
     ]

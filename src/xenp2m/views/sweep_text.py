@@ -82,12 +82,18 @@ def found_lines(found: Sequence[Found], width: int, paint: Paint = plain) -> Ite
         example = each.example
         rules = f" · rules {example.rules}" if example.rules else ""
         yield paint(wrapped(f"{example.host} · Linux {example.kernel}{rules}", width, ""), "head")
-        if each.row is None:
-            yield wrapped(f"none of {plural(each.values, 'value')} fails", width)
-        else:
+        if each.is_refused:
+            yield wrapped(f"not planned: {example.error}", width, " ", "   ")
+            continue
+        if each.row is not None:
             at = "" if each.row.pfn < 0 else f", PFN {each.row.pfn:#x}"
             yield wrapped(f"first that fails: {_size(each.row)}: {_bad(each.row)}{at}", width, " ", "   ")
-            if each.before is not None:
-                yield wrapped(f"the one before: {_size(each.before)}: {each.before.outcome}", width)
-        how = "by bisection" if each.how == "bisection" else "by a full scan: not monotone, or asked for"
-        yield paint(wrapped(f"{how}, {each.plans:,} of {plural(each.values, 'plan')}", width), "dim")
+        if each.before is not None:
+            yield wrapped(f"the one before: {_size(each.before)}: {each.before.outcome}", width)
+        count, fail = f"{each.failing:,}" if each.failing else "none", "fails" if each.failing < 2 else "fail"
+        seen = f"{count} of {plural(each.plans, 'value')}"
+        if each.plans < each.values:
+            seen += f" looked at {fail}, of {each.values:,}: by bisection, --scan looks at each"
+        else:
+            seen += f" {fail}"
+        yield paint(wrapped(seen, width), "dim")
