@@ -27,8 +27,7 @@ def interpreter() -> tuple[list[str], dict[str, str]]:
     from tests_xen.errors import LabError
 
     try:
-        suite = Suite(_SUITE)
-        roots = [suite.unpacked(name) for name in suite.closure("python3-minimal", "python3-numpy")]
+        roots = Suite(_SUITE).closure("python3-minimal", "python3-numpy")
     except (LabError, OSError, subprocess.SubprocessError) as error:
         raise MissingError(f"packages of Debian 12: {error}") from None
     python = _first(roots, "usr/bin/python3.11")

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,6 +47,8 @@ Dir::State "{here}/state";
 Dir::State::Lists "{here}/state/lists";
 Dir::State::status "{here}/status";
 Dir::Cache "{here}/cache";
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "srcpkgcache.bin";
 Acquire::Languages "none";
 Acquire::Retries "2";
 Acquire::http::Timeout "30";
@@ -105,13 +108,7 @@ def install_tools() -> None:
     Raises:
         LabError: they are missing and cannot be installed.
     """
-    wanted = {
-        "qemu-system-x86_64": "qemu-system-x86",
-        "gcc": "gcc libc6-dev",
-        "setpriv": "util-linux",
-        "zstd": "zstd",
-    }
-    missing = [package for tool, package in wanted.items() if shutil.which(tool) is None]
+    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
     if not missing:
         return
     packages = " ".join(missing).split()
@@ -127,6 +124,12 @@ def install_tools() -> None:
 
 def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["failed without a word"])[-1]
+
+
+def _write_anew(path: Path, text: str) -> None:
+    """Write a file unless it says so already: apt reads everything again where one is newer than its cache."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,9 @@ class Suite:
         for part in ("state/lists/partial", "cache/archives/partial"):
             (here / part).mkdir(parents=True, exist_ok=True)
         uri, keyring = mirror()
-        (here / "sources.list").write_text(f"deb [signed-by={keyring}] {uri} {self.name} main\n")
-        (here / "status").write_text("")
-        conf.write_text(APT_CONF.format(here=here))
+        _write_anew(here / "sources.list", f"deb [signed-by={keyring}] {uri} {self.name} main\n")
+        _write_anew(here / "status", "")
+        _write_anew(conf, APT_CONF.format(here=here))
         if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_LAST_SECONDS:
             words = ["apt-get", "-c", str(conf), "-o", "APT::Update::Error-Mode=any", "update", "-qq"]
             status, text = self._tried(words)
@@ -185,31 +188,38 @@ class Suite:
         names = re.findall(r"(?:^|[,|])\s*([a-z0-9.+-]+)", self.show(package).get("Depends", ""))
         return [name for name in dict.fromkeys(names) if re.fullmatch(pattern, name)]
 
-    def closure(self, *packages: str) -> list[str]:
-        """All packages that an empty system would install for `packages`."""
+    def closure(self, *packages: str) -> list[Path]:
+        """The files of all packages that an empty system would install for `packages`, each in a directory."""
         text = self._apt("apt-get", "-s", "--no-install-recommends", "install", *packages)
-        return re.findall(r"^Inst (\S+)", text, re.MULTILINE)
+        return self._directories(re.findall(r"^Inst (\S+) \((\S+) ", text, re.MULTILINE))
 
     def unpacked(self, package: str) -> Path:
         """The files of a package's newest version, in a directory of the cache."""
         version = self.show(package).get("Version")
         if version is None:
             raise UnavailableError(f"suite {self.name}: no package {package}")
-        root = cache_dir() / "packages" / f"{package}_{version.replace(':', '%')}"
-        if not root.exists():
-            self._fetch(package, root)
-        return root
+        return self._directories([(package, version)])[0]
 
-    def _fetch(self, package: str, root: Path) -> None:
-        partial = root.with_name(root.name + f".partial{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "deb").mkdir(parents=True)
-        try:
-            self._apt("apt-get", "download", "-qq", package, cwd=partial / "deb")
-            (deb,) = (partial / "deb").glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", deb, partial / "root"], check=True, capture_output=True)
-            (partial / "root").rename(root)
-        except (ValueError, subprocess.CalledProcessError) as error:
-            raise UnavailableError(f"package {package} of {self.name} cannot be unpacked: {error}") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    def _directories(self, packages: list[tuple[str, str]]) -> list[Path]:
+        """A directory for each name and version; those that are not there yet are downloaded in one go."""
+        places = {
+            name: cache_dir() / "packages" / f"{name}_{version.replace(':', '%')}"
+            for name, version in packages
+        }
+        missing = {name: place for name, place in places.items() if not place.exists()}
+        if missing:
+            with tempfile.TemporaryDirectory(prefix="partial-", dir=cache_dir()) as partial:
+                self._fetch(missing, Path(partial))
+        return list(places.values())
+
+    def _fetch(self, places: dict[str, Path], partial: Path) -> None:
+        self._apt("apt-get", "download", "-qq", *places, cwd=partial)
+        for name, place in places.items():
+            try:
+                (deb,) = partial.glob(f"{name}_*.deb")
+                root = partial / name
+                subprocess.run(["dpkg-deb", "-x", deb, root], check=True, capture_output=True)
+            except (ValueError, subprocess.CalledProcessError) as error:
+                raise UnavailableError(f"package {name} of {self.name} cannot be unpacked: {error}") from error
+            place.parent.mkdir(exist_ok=True)
+            root.rename(place)

@@ -32,7 +32,7 @@ def python_files(suite: str) -> dict[str, bytes | str]:
         UnavailableError: a package is not to be had.
     """
     source = Suite(max(suite, _OLDEST, key=SUITES.index))
-    roots = [source.unpacked(name) for name in source.closure("python3-minimal", *_PACKAGES)]
+    roots = source.closure("python3-minimal", *_PACKAGES)
     files: dict[str, bytes | str] = {}
     extensions = []
     for root in roots:

@@ -52,7 +52,7 @@ def toolstack_files(suite: str) -> dict[str, bytes | str]:
     utils = source.depends("xen-system-amd64", r"xen-utils-[\d.]+")
     if not utils:
         raise UnavailableError(f"suite {suite}: no toolstack behind xen-system-amd64")
-    roots = [source.unpacked(name) for name in source.closure(utils[0], "xenstore-utils")]
+    roots = source.closure(utils[0], "xenstore-utils")
     found = {path.name: path for root in roots for path in root.glob("usr/lib/xen-*/bin/*")}
     found |= {path.name: path for root in roots for path in root.glob("usr/bin/xenstore*")}
     files: dict[str, bytes | str] = {"var/run": "../run", "etc/xen/xl.conf": b""}
