@@ -129,11 +129,12 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # A plain kill unwinds like any error, so QEMU and scratch files go with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Being ended from outside unwinds like any error, so QEMU and scratch files go with it.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, _: sys.exit(128 + got))
     try:
         sys.exit(main())
-    except LabError as error:
+    except (LabError, OSError) as error:
         print(f"tests_xen: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -50,8 +51,8 @@ Dir::Cache "{here}/cache";
 Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "srcpkgcache.bin";
 Acquire::Languages "none";
-Acquire::Retries "2";
-Acquire::http::Timeout "30";
+Acquire::Retries "1";
+Acquire::http::Timeout "20";
 APT::Architecture "amd64";
 APT::Sandbox::User "root";
 Debug::NoLocking "true";
@@ -108,18 +109,37 @@ def install_tools() -> None:
     Raises:
         LabError: they are missing and cannot be installed.
     """
-    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
+    missing = _missing()
     if not missing:
         return
     packages = " ".join(missing).split()
     if os.geteuid() != 0:
         raise LabError(f"missing: apt-get install {' '.join(packages)}")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20"]
     for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        command = ["apt-get", "-qq", *words]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise LabError(f"apt-get install {' '.join(packages)}: {_last_line(run.stderr)}")
+        status, text = _tried(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", *patience, *words])
+    if status or _missing():
+        raise LabError(f"apt-get install {' '.join(packages)}: {_last_line(text)}")
+
+
+def _missing() -> list[str]:
+    """Packages of the programs that are not on PATH."""
+    return [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
+
+
+def _tried(command: list[str], cwd: Path | None = None) -> tuple[int, str]:
+    """Status and output, errors in its place where it fails; nothing of it is left running."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=_APT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return 1, f"no answer from the mirror in {_APT_SECONDS} seconds"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, errors if process.returncode else output
 
 
 def _last_line(text: str) -> str:
@@ -127,7 +147,7 @@ def _last_line(text: str) -> str:
 
 
 def _write_anew(path: Path, text: str) -> None:
-    """Write a file unless it says so already: apt reads everything again where one is newer than its cache."""
+    """Write a file unless it says so: apt reads everything again where one is newer than its cache."""
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
 
@@ -155,7 +175,7 @@ class Suite:
         _write_anew(conf, APT_CONF.format(here=here))
         if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_LAST_SECONDS:
             words = ["apt-get", "-c", str(conf), "-o", "APT::Update::Error-Mode=any", "update", "-qq"]
-            status, text = self._tried(words)
+            status, text = _tried(words)
             if not status:
                 stamp.touch()
             elif not stamp.exists():
@@ -163,20 +183,10 @@ class Suite:
         return conf
 
     def _apt(self, tool: str, *words: str, cwd: Path | None = None) -> str:
-        status, text = self._tried([tool, "-c", str(self._conf), *words], cwd)
+        status, text = _tried([tool, "-c", str(self._conf), *words], cwd)
         if status:
-            raise UnavailableError(f"suite {self.name}: {_last_line(text)}")
+            raise UnavailableError(f"suite {self.name}, {words[-1]}: {_last_line(text)}")
         return text
-
-    def _tried(self, command: list[str], cwd: Path | None = None) -> tuple[int, str]:
-        """Status and output, errors in its place where it fails."""
-        try:
-            run = subprocess.run(
-                command, capture_output=True, text=True, cwd=cwd, timeout=_APT_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return 1, f"no answer from the mirror in {_APT_SECONDS} seconds"
-        return run.returncode, run.stderr if run.returncode else run.stdout
 
     def show(self, package: str) -> dict[str, str]:
         """The fields of a package's newest version, ``Depends`` and ``Version`` among them."""
@@ -189,7 +199,7 @@ class Suite:
         return [name for name in dict.fromkeys(names) if re.fullmatch(pattern, name)]
 
     def closure(self, *packages: str) -> list[Path]:
-        """The files of all packages that an empty system would install for `packages`, each in a directory."""
+        """Directories of all packages that an empty system would install for `packages`."""
         text = self._apt("apt-get", "-s", "--no-install-recommends", "install", *packages)
         return self._directories(re.findall(r"^Inst (\S+) \((\S+) ", text, re.MULTILINE))
 
@@ -220,6 +230,8 @@ class Suite:
                 root = partial / name
                 subprocess.run(["dpkg-deb", "-x", deb, root], check=True, capture_output=True)
             except (ValueError, subprocess.CalledProcessError) as error:
-                raise UnavailableError(f"package {name} of {self.name} cannot be unpacked: {error}") from error
+                raise UnavailableError(
+                    f"package {name} of {self.name} cannot be unpacked: {error}"
+                ) from error
             place.parent.mkdir(exist_ok=True)
             root.rename(place)

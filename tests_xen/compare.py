@@ -86,7 +86,7 @@ def _differences(answer: dict[str, Any], boot: Boot, readout: Readout | None) ->
         "remapped": _count(boot.console, rb"Remapped (\d+) page"),
     }
     if boot.outcome not in OUTCOMES:
-        return [f"nothing to compare: {boot.outcome} in {boot.seconds:.0f} seconds"]
+        return [f"nothing to compare: {boot.why_not}"]
     if answer.get("outcome") == "unsettled":
         answer = answer | {"outcome": min(OUTCOMES[boot.outcome])}
     wrong = _worded(boot_differences(answer, expected), answer, expected)

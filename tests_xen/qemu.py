@@ -63,6 +63,12 @@ class Boot:
         found = _WORDS.findall(self.console)
         return found[0].decode(errors="replace").strip() if found else "(nothing)"
 
+    @property
+    def why_not(self) -> str:
+        """One line about a boot that handed nothing over."""
+        lines = self.console.decode(errors="replace").strip().splitlines() or ["(nothing)"]
+        return f"{self.outcome} in {self.seconds:.0f} seconds, after: {lines[-1].strip()}"
+
 
 def boot(
     host: Host, xen: Hypervisor, kernel: Kernel, files: Mapping[str, bytes | str], limit: float = 150.0
