@@ -1,13 +1,15 @@
 """Make cores, saved streams and lists of real PV guests: ``python -m tests_xen.artefacts DIRECTORY``.
 
 Two guests run under one dom0: a small one of our own, whose files are complete and tiny, and Linux
-with ``e820_host=1``. Each is dumped as built, the Linux one again after ballooning, both after a
-restore, which changes all their machine frames. What the files tell is compared with each other.
+with ``e820_host=1``. Each is dumped and saved as built, the Linux one again after ballooning, and both
+are dumped after a restore, which changes all their machine frames. What cores, streams, the lists of
+``xen-mfndump`` and the program inside dom0 tell of one guest is compared with each other.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +19,13 @@ import drgn
 
 import xenp2m
 from tests_xen.apt import cache_dir, install_tools, only_run
-from tests_xen.build import GUEST
 from tests_xen.compare import Verdict
 from tests_xen.errors import LabError
-from tests_xen.initramfs import TOOLSTACK_MODULES, dom0_files
+from tests_xen.guests import failed, files_with_guests
 from tests_xen.matrix import ARTEFACTS
 from tests_xen.packages import hypervisor, kernel
 from tests_xen.qemu import boot
 from tests_xen.readout import dumped_pairs
-from tests_xen.toolstack import START, failed, guest_files, toolstack_files
 from xenp2m.frames import Kind
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["SECONDS", "files", "judged"]
 
 SNAPSHOTS = {"small": ("built", "restored"), "linux": ("built", "ballooned", "restored")}
-SAVED = {"small": "built", "linux": "ballooned"}
-SECONDS = 600.0
+SAVED = {"small": ("built",), "linux": ("built", "ballooned")}
+SECONDS = 900.0
 _BY_CHANCE = 100
 """One frame in so many may be the same after a restore: what was freed is given out again."""
 
@@ -49,13 +49,14 @@ def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
     Raises:
         UnavailableError: a package is not to be had.
     """
-    job = START + (GUEST / "artefacts.sh").read_text()
-    return dom0_files(linux, job, TOOLSTACK_MODULES) | toolstack_files(host.xen) | guest_files(linux)
+    return files_with_guests(host, linux, "artefacts.sh")
 
 
 def judged(came: Boot) -> Verdict:
     """What the files of a run do not tell alike; they stay in the cache until the next run."""
-    return _judged(came, cache_dir() / "artefacts")
+    place = cache_dir() / "artefacts"
+    shutil.rmtree(place, ignore_errors=True)
+    return _judged(came, place)
 
 
 def _judged(came: Boot, place: Path) -> Verdict:
@@ -71,28 +72,31 @@ def _judged(came: Boot, place: Path) -> Verdict:
 
 
 def _differences(place: Path, guest: str) -> tuple[int, list[str]]:
-    """Entries compared, and what cores, stream and lists of one guest do not tell alike."""
-    wrong = []
+    """Entries compared, and what the witnesses of one guest do not tell alike."""
     cores = {tag: xenp2m.open(place / f"{guest}.{tag}.core") for tag in SNAPSHOTS[guest]}
+    saved = {tag: xenp2m.open(place / f"{guest}.{tag}.save") for tag in SAVED[guest]}
+    wrong = [f"{guest} {tag}: {line}" for tag, core in cores.items() for line in core.lost]
     for tag, core in cores.items():
         listing = place / f"{guest}.{tag}.mfndump"
+        frames = {"core": core.p2m, "core's table": core.listed, "list": xenp2m.open(listing).p2m}
         dumped = dumped_pairs(listing.read_bytes())
-        views = {"core": core.p2m, "list": xenp2m.open(listing).p2m, "core's table": core.listed}
-        wrong += [
-            f"{guest} {tag}: {name} and xen-mfndump differ"
-            for name, p2m in views.items()
-            if _frames(p2m) != dumped
-        ]
-        wrong += [f"{guest} {tag}: {line}" for line in core.lost]
-    before, after = cores[SAVED[guest]].p2m, cores["restored"].p2m
-    saved = xenp2m.open(place / f"{guest}.save").p2m
-    if saved.extents() != before.extents():
-        wrong.append(f"{guest}: core and saved stream differ")
-    pairs, moved = _frames(before), _frames(after)
-    kept = sum(moved.get(pfn) == mfn for pfn, mfn in pairs.items())
-    if set(moved) != set(pairs) or kept * _BY_CHANCE > len(moved):
-        wrong.append(f"{guest}: {kept} frames are the same after the restore, {len(moved)} of {len(pairs)}")
-    return sum(len(core.p2m) for core in cores.values()) + len(saved), wrong
+        wrong += [f"{guest} {tag}: {name} and xen-mfndump differ"
+                  for name, p2m in frames.items() if _frames(p2m) != dumped]  # fmt: skip
+        maps = {"live": xenp2m.open(place / f"{guest}.{tag}.json").p2m}
+        maps |= {"stream": saved[tag].p2m} if tag in saved else {}
+        wrong += [f"{guest} {tag}: {name} and core differ"
+                  for name, p2m in maps.items() if p2m.extents() != core.p2m.extents()]  # fmt: skip
+    tag = (place / f"{guest}.restored").read_text().strip()
+    wrong += _restored(f"{guest} {tag}", _frames(cores[tag].p2m), _frames(cores["restored"].p2m))
+    return sum(len(core.p2m) for core in cores.values()) + sum(len(one.p2m) for one in saved.values()), wrong
+
+
+def _restored(name: str, before: dict[int, int], after: dict[int, int]) -> list[str]:
+    """A restored guest has the same PFNs, and hardly a frame is the same."""
+    kept = sum(after.get(pfn) == mfn for pfn, mfn in before.items())
+    if set(after) == set(before) and kept * _BY_CHANCE <= len(after):
+        return []
+    return [f"{name}: {kept} frames are the same after the restore, {len(after)} of {len(before)}"]
 
 
 def _frames(p2m: P2M | None) -> dict[int, int]:
@@ -109,7 +113,7 @@ def _banner(place: Path) -> list[str]:
     if printed is None or symbol is None:
         return ["linux: its console shows no banner"]
     wrong = []
-    for name in ("linux.built.core", "linux.save"):
+    for name in ("linux.built.core", "linux.ballooned.save"):
         image = place / f"{name}.elf"
         export = ["export", str(place / name), "--to", "elf", "-o", str(image), "--force"]
         subprocess.run([sys.executable, "-m", "xenp2m", *export], check=True, stdout=subprocess.DEVNULL)

@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests_xen.build import GUEST
 from tests_xen.compare import Verdict
-from tests_xen.initramfs import TOOLSTACK_MODULES, dom0_files
-from tests_xen.python import python_files
+from tests_xen.guests import failed, files_with_guests
 from tests_xen.readout import dumped_pairs, read_p2m
-from tests_xen.toolstack import START, failed, guest_files, toolstack_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,10 +38,7 @@ def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
     Raises:
         UnavailableError: a package is not to be had.
     """
-    job = START + (GUEST / "live.sh").read_text()
-    # The newest C library comes last: Python's suite is never older than the toolstack's.
-    tree = dom0_files(linux, job, TOOLSTACK_MODULES) | toolstack_files(host.xen) | python_files(host.xen)
-    return tree | guest_files(linux)
+    return files_with_guests(host, linux, "live.sh")
 
 
 def judged(came: Boot) -> Verdict:

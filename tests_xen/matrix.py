@@ -84,7 +84,7 @@ LIVE = Host("live", dom0_mem="2G,max:2G", job="live", note="maps of dom0 and two
 """The program inside dom0; runs with every suite's own pair."""
 
 ARTEFACTS = Host(
-    "artefacts", dom0_mem="2G,max:2G", job="artefacts", note="cores, streams, lists of two guests"
+    "artefacts", dom0_mem="2560M,max:2560M", job="artefacts", note="cores, streams, lists of two guests"
 )
 """Files that real tools make, read by the program; runs once."""
 

@@ -1,26 +1,19 @@
-"""Xen's toolstack for dom0's ramdisk, with the libraries it needs, and guests for it to run."""
+"""Xen's toolstack for dom0's ramdisk, with the libraries it needs."""
 
 from __future__ import annotations
 
-import gzip
 import re
 import subprocess
 from functools import cache
 from typing import TYPE_CHECKING
 
 from tests_xen.apt import Suite
-from tests_xen.build import GUEST, small_guest
 from tests_xen.errors import UnavailableError
-from tests_xen.initramfs import archive
-from tests_xen.packages import busybox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests_xen.packages import Kernel
-    from tests_xen.qemu import Boot
-
-__all__ = ["START", "failed", "guest_files", "libraries", "toolstack_files"]
+__all__ = ["START", "libraries", "toolstack_files"]
 
 _PROGRAMS = (
     "xl", "xenstored", "xenconsoled", "xen-init-dom0", "xen-mfndump", "libxl-save-helper", "xenctx",
@@ -68,24 +61,6 @@ def toolstack_files(suite: str) -> dict[str, bytes | str]:
         todo.append(found[name])
     files |= {f"usr/bin/xenstore-{name}": "xenstore" for name in ("read", "write", "ls")}
     return files | libraries(roots, todo)
-
-
-def guest_files(linux: Kernel) -> dict[str, bytes | str]:
-    """The two guests: a small one of our own, and Linux with a ramdisk."""
-    ramdisk = {
-        "bin/busybox": busybox(), "init": (GUEST / "domu-init.sh").read_bytes(),
-        "dev/": b"", "proc/": b"", "sys/": b"",
-    }  # fmt: skip
-    return {
-        "guest": small_guest().read_bytes(), "vmlinuz": linux.image.read_bytes(),
-        "guest.gz": gzip.compress(archive(ramdisk), 1, mtime=0),
-    }  # fmt: skip
-
-
-def failed(came: Boot) -> str:
-    """The last words of a job that did not end well."""
-    log = came.files.get("job.log", b"").decode(errors="replace").strip().splitlines()
-    return " / ".join(log[-3:]) or f"{came.outcome} without a word"
 
 
 def libraries(roots: list[Path], todo: list[Path], *named: str) -> dict[str, bytes | str]:
