@@ -30,7 +30,7 @@ test: $(VENV)/.ready ## run the tests
 		echo "real boots are not among these tests: make test-xen-quick (as root it installs QEMU from Debian)"
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-xen: $(VENV)/.ready ## boot real Xen hosts in QEMU and compare (ARGS="HOST...", a quarter of an hour)
+test-xen: $(VENV)/.ready ## boot real Xen hosts in QEMU and compare (ARGS="HOST...", half an hour)
 	@$(BIN)/python -m tests_xen $(ARGS)
 
 test-xen-quick: $(VENV)/.ready ## the part of it that takes a few minutes

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from tests_xen.compare import compare
+from tests_xen.document import document
 from tests_xen.errors import LabError
 from tests_xen.hosts import RAM, RESERVED, map_records, pc_map
 from tests_xen.initramfs import archive, ramdisk
@@ -12,6 +13,7 @@ from tests_xen.matrix import ARTEFACTS, FAULTS, LIVE, SHAPES, quick, schedule
 from tests_xen.packages import SUITES, Kernel
 from tests_xen.qemu import Boot
 from tests_xen.readout import read_p2m
+from tests_xen.rows import Row
 
 LIST = """\
 symbol xen_p2m_size 800
@@ -115,3 +117,22 @@ def test_the_matrix_has_every_host_and_every_pair_at_least_twice():
     for pair in ((linux, xen) for linux in SUITES for xen in SUITES):
         assert sum((h.linux, h.xen) == pair for h in hosts) >= 2
     assert {h.name for h in quick()} <= {h.name for h in hosts}
+
+
+def test_the_document_has_a_section_for_each_kind_of_boot():
+    def row(host, **fields):
+        given = {"job": "list", "note": "", "fault": "", "findings": [], "differences": [], **fields}
+        return Row(
+            host=host, linux="6.1", xen="4.17", real="booted", predicted="boots", pfns=7, seconds=1, **given
+        )
+
+    rows = [
+        row("plain"),
+        row("faulty", fault="D4", said="BUG"),
+        row("inside", job="live", differences=["one"]),
+    ]
+    sections = dict(part.split("\n", 1) for part in document(rows).split("\n## ")[1:])
+    found = {name: [r.host for r in rows if f"| {r.host} |" in text] for name, text in sections.items()}
+    assert [hosts for hosts in found.values() if hosts] == [["plain"], ["inside"], ["faulty"]]
+    assert "* inside, Linux 6.1, Xen 4.17: one" in sections["Differences"]
+    assert "3 boots, 21 entries, 1 differences" in document(rows)

@@ -66,6 +66,7 @@ def _judged(host: Host) -> Row:
     verdict = job.judged(came) if job else compare(came, console, linux)
     return Row(
         host=host.name,
+        job=host.job,
         note=host.note,
         fault=host.fault,
         linux=linux.version,

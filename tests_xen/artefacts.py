@@ -86,8 +86,8 @@ def _differences(place: Path, guest: str) -> tuple[int, list[str]]:
         maps |= {"stream": saved[tag].p2m} if tag in saved else {}
         wrong += [f"{guest} {tag}: {name} and core differ"
                   for name, p2m in maps.items() if p2m.extents() != core.p2m.extents()]  # fmt: skip
-    tag = (place / f"{guest}.restored").read_text().strip()
-    wrong += _restored(f"{guest} {tag}", _frames(cores[tag].p2m), _frames(cores["restored"].p2m))
+    last = SAVED[guest][-1]
+    wrong += _restored(f"{guest} {last}", _frames(cores[last].p2m), _frames(cores["restored"].p2m))
     return sum(len(core.p2m) for core in cores.values()) + sum(len(one.p2m) for one in saved.values()), wrong
 
 

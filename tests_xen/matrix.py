@@ -86,7 +86,7 @@ LIVE = Host("live", dom0_mem="2G,max:2G", job="live", note="maps of dom0 and two
 ARTEFACTS = Host(
     "artefacts", dom0_mem="2560M,max:2560M", job="artefacts", note="cores, streams, lists of two guests"
 )
-"""Files that real tools make, read by the program; runs once."""
+"""Files that real tools make, read by the program; runs with every suite's own pair."""
 
 _QUICK = {"below": 1, "no-dom0-mem": 1, "thread": 2, "odd": 3, "bytes": 2, "types": 3, "moved": 1, "large": 3}
 _QUICK_FAULTS = {"d4-overflow": 1, "d9-offset": 3, "mem": 2, "live": 1}
@@ -99,11 +99,8 @@ def schedule() -> list[Host]:
     for number, (linux, xen) in enumerate(pairs):
         for shape in (SHAPES[(2 * number + k) % len(SHAPES)] for k in (0, 1)):
             hosts.append(replace(shape, linux=linux, xen=xen))
-    return (
-        hosts
-        + [replace(host, linux=suite, xen=suite) for host in (*FAULTS, LIVE) for suite in SUITES]
-        + [ARTEFACTS]
-    )
+    own = [(host, suite) for host in (*FAULTS, LIVE, ARTEFACTS) for suite in SUITES]
+    return hosts + [replace(host, linux=suite, xen=suite) for host, suite in own]
 
 
 def quick() -> list[Host]:

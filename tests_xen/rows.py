@@ -19,6 +19,7 @@ class Row:
 
     Attributes:
         host: name of the host.
+        job: what ran inside.
         note: what is to be seen on it.
         fault: the fault of the kernel that it meets, if any.
         linux: version of dom0's kernel.
@@ -33,6 +34,7 @@ class Row:
     """
 
     host: str
+    job: str
     note: str
     fault: str
     linux: str

@@ -7,9 +7,15 @@ snapshot() { # GUEST TAG: paused, so that all three see the same map
     xl unpause "$1"
 }
 
-restore() { # GUEST TAG: what was saved under that tag
-    xl restore "/out/$1.$2.save" || return
-    echo "$2" > "/out/$1.restored"
+shrink() { # GUEST MIB: until it has; xl gives a restored domain its target and 1 MiB
+    xl mem-set "$1" "$2"
+    for _ in $(seq 60); do
+        mib=$(xl list "$1" | awk 'NR == 2 { print $3 }')
+        [ "$mib" -le "$2" ] && return
+        sleep 1
+    done
+    echo "$1 keeps $mib MiB of memory, where it is to have $2"
+    return 1
 }
 
 set -e
@@ -18,7 +24,7 @@ sleep 1
 snapshot small built
 xenstore-write "/local/domain/$(xl domid small)/device/suspend/event-channel" 3
 xl save small /out/small.built.save
-restore small built
+xl restore /out/small.built.save
 sleep 1
 snapshot small restored
 xl destroy small
@@ -27,11 +33,10 @@ xl create /linux.cfg
 ready linux
 snapshot linux built
 xl save -c linux /out/linux.built.save
-xl mem-set linux 120
-sleep 4
+shrink linux 136
 snapshot linux ballooned
 xl save linux /out/linux.ballooned.save
-restore linux ballooned || restore linux built
+xl restore /out/linux.ballooned.save
 sleep 3
 snapshot linux restored
 cp /var/log/xen/console/guest-linux.log /out/linux.console
