@@ -117,6 +117,13 @@ def test_a_mirror_that_does_not_answer_is_given_up(program, monkeypatch, tmp_pat
     assert_nothing_left(tmp_path)
 
 
+def test_an_address_that_is_not_to_be_had_is_named(program, monkeypatch):
+    program("apt-get", "echo 'E: Failed to fetch http://a/b' >&2; echo 'E: Some index files' >&2; exit 100\n")
+    monkeypatch.setattr(apt, "mirror", lambda: ("http://mirror.invalid/debian", apt.KEYRING))
+    with pytest.raises(UnavailableError, match=r"^suite sid: E: Failed to fetch http://a/b$"):
+        apt.Suite("sid").show("bash")
+
+
 def test_a_package_that_is_not_there_is_named(program, monkeypatch):
     program("apt-get", "exit 0\n")
     program("apt-cache", "echo 'E: No packages found' >&2; exit 100\n")

@@ -119,7 +119,7 @@ def install_tools() -> None:
     for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
         status, text = _tried(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", *patience, *words])
     if status or _missing():
-        raise LabError(f"apt-get install {' '.join(packages)}: {_last_line(text)}")
+        raise LabError(f"apt-get install {' '.join(packages)}: {_reason(text)}")
 
 
 def _missing() -> list[str]:
@@ -142,8 +142,10 @@ def _tried(command: list[str], cwd: Path | None = None) -> tuple[int, str]:
     return process.returncode, errors if process.returncode else output
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["failed without a word"])[-1]
+def _reason(text: str) -> str:
+    """The line that tells why apt failed: its last, where none names an address that was not to be had."""
+    lines = text.strip().splitlines() or ["failed without a word"]
+    return next((line for line in lines if "Failed to fetch" in line), lines[-1])
 
 
 def _write_anew(path: Path, text: str) -> None:
@@ -179,13 +181,13 @@ class Suite:
             if not status:
                 stamp.touch()
             elif not stamp.exists():
-                raise UnavailableError(f"suite {self.name}: {_last_line(text)}")
+                raise UnavailableError(f"suite {self.name}: {_reason(text)}")
         return conf
 
     def _apt(self, tool: str, *words: str, cwd: Path | None = None) -> str:
         status, text = _tried([tool, "-c", str(self._conf), *words], cwd)
         if status:
-            raise UnavailableError(f"suite {self.name}, {words[-1]}: {_last_line(text)}")
+            raise UnavailableError(f"suite {self.name}, {words[-1]}: {_reason(text)}")
         return text
 
     def show(self, package: str) -> dict[str, str]:
