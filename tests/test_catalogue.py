@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from consoles import Q35, console
+from test_checks_boot import CASES as BOOTED
+from test_checks_map import CASES as MAPPED
+from test_checks_stream import NEAR_MISSES as STREAMED
+from test_passthrough import CASES as BARRED
 from xenp2m.checks.stories import STORIES
 from xenp2m.checks.stories.explore import EXPLORE
 from xenp2m.checks.stories.faults import UNRELEASED
@@ -36,12 +40,26 @@ EXPLORED = [
     ("map-differs", ("3.18", ("swap=off",), "boot"), ("3.18", (), "boot")),
     ("empty-range-allocates", ("3.18", (), "boot"), ("linear", (), "boot")),
 ]
+
+
+def fault(version, function):
+    """A BUG of some kernel, as it is printed."""
+    return (
+        f"[    9.1] kernel BUG at arch/x86/xen/p2m.c:1!\n[    9.2] CPU: 0 PID: 1 Comm: a Not tainted {version} #1\n"
+        f"[    9.3] RIP: e030:{function}+0x1/0x2"
+    )
+
+
 LOGGED = [
     # code, what stands behind a sound log, and its nearest neighbour that is nothing
     ("messages-lost", "** 12 printk messages dropped **", "** printk messages dropped **"),
     ("iomem-zeroed", "00000000-00000000 : Reserved\n00000000-00000000 : System RAM",
      "00000000-00000fff : Reserved\n00001000-0009efff : System RAM"),
     ("balloon-refused", "[    1.0] Extra pages underflow current target", "[    1.0] Extra pages"),
+    ("dom0-died", "(XEN) Hardware Dom0 crashed: rebooting machine in 5 seconds.",
+     "(XEN) Hardware Dom0 shutdown: rebooting machine"),
+    ("fault-beyond-p2m-area", fault("6.1.192", "xen_alloc_p2m_entry"), fault("6.1.192", "ttm_bo_validate")),
+    ("fault-elsewhere", fault("6.1.192", "ttm_bo_validate"), fault("6.1.192", "xen_alloc_p2m_entry")),
 ]  # fmt: skip
 
 
@@ -82,6 +100,46 @@ def test_a_sum_that_is_broken_and_one_that_is_not():
     assert broken != text
     assert "log-sum-broken" in {one.code for one in diagnose(read_log(broken, "log"), Options()).findings}
     assert "log-sum-broken" not in {one.code for one in diagnose(read_log(text, "log"), Options()).findings}
+
+
+def test_a_count_that_differs_from_the_prediction():
+    text = console(Q35)
+    other = re.sub(r"Remapped 97 page", "Remapped 98 page", text)
+    assert other != text
+    for told, differs in ((other, True), (text, False)):
+        found = {one.code for one in diagnose(read_log(told, "log"), Options()).findings}
+        assert ("log-disagrees" in found) == differs
+
+
+@pytest.mark.parametrize(("function", "grew"), [("alloc_p2m", True), ("ttm_bo_validate", False)])
+def test_a_tree_that_grows_is_a_fault_of_its_own(function, grew):
+    found = diagnose(read_log(fault("3.4.12", function), "log"), Options()).findings
+    assert ("fault-tree-grown" in {one.code for one in found}) == grew
+
+
+PAIRED = {
+    # codes of which a test elsewhere shows one that has it and one that just has not
+    "early-set-refused": "test_an_early_set_without_a_place_is_told_though_the_map_is_sound",
+    "log-sum-broken": "test_a_sum_that_is_broken_and_one_that_is_not",
+    "log-disagrees": "test_a_count_that_differs_from_the_prediction",
+    "fault-tree-grown": "test_a_tree_that_grows_is_a_fault_of_its_own",
+    "map-m2p-disagrees": "test_m2p",
+    "map-overlaps-e820": "test_e820",
+    "struct-page-cost": "test_what_struct_pages_cost",
+    "dom0-mem-ignored": "test_what_is_passed_over_or_misread",
+    "dom0-mem-misread": "test_what_is_passed_over_or_misread",
+    "dom0-mem-no-max": "test_what_is_passed_over_or_misread",
+}
+
+
+@pytest.mark.parametrize("code", STORIES)
+def test_every_code_has_a_near_miss(code):
+    """A new story needs a row in one of the tables, each of which holds what has it against what has not."""
+    tables = (BOOTED, MAPPED, EXPLORED, LOGGED)
+    shown = {row[0] for table in tables for row in table} | set(STREAMED) | set(PAIRED)
+    barred = {code for *_, codes in BARRED for code in codes}
+    assert (code in shown | barred) == (code not in UNREPORTED)
+    assert code not in PAIRED or any(f"def {PAIRED[code]}(" in text for text in TESTS.values())
 
 
 @pytest.mark.parametrize("code", STORIES)
