@@ -415,3 +415,11 @@ def test_bash_completes_verbs_options_and_files(tmp_path):
     assert "xenp2m dom: dom0-mem\n" in run.stdout
     assert "xenp2m plan --dom: --dom0-mem" in run.stdout
     assert not run.stderr
+
+
+def test_an_interruption_while_modules_load_is_one_line(xenp2m, monkeypatch):
+    def run(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xenp2m.cli.app.run", run)
+    assert xenp2m("plan") == (2, "", "xenp2m: interrupted\n")

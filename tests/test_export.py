@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -122,10 +124,18 @@ def test_an_elf_core_has_every_page_by_its_physical_address():
     assert bytes(image) == flat(source)[1]
 
 
+TEXT = b"OSRELEASE=6.1.0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffffffff82c22000\nKERNELOFFSET=0\n"
+TEXT += b"NUMBER(phys_base)=0\nNUMBER(pgtable_l5_enabled)=0\n" + b"SIZE(page)=64\n" * 400
+
+
+def described():
+    """Two pages that hold a kernel's VMCOREINFO."""
+    note = (11).to_bytes(4, "little") + len(TEXT).to_bytes(4, "little") + bytes(4) + b"VMCOREINFO\0\0" + TEXT
+    return {2: note[:PAGE_SIZE], 3: note[PAGE_SIZE:].ljust(PAGE_SIZE, b"\0")}
+
+
 def test_vmcoreinfo_becomes_a_note():
-    text = b"OSRELEASE=6.1.0\nPAGESIZE=4096\n" * 200
-    note = (11).to_bytes(4, "little") + len(text).to_bytes(4, "little") + bytes(4) + b"VMCOREINFO\0\0" + text
-    pages = {2: note[:PAGE_SIZE], 3: note[PAGE_SIZE:].ljust(PAGE_SIZE, b"\0")}
+    pages = described()
     file = io.BytesIO()
     told = write_elf(source_of([1, 2, 3, 4], memory=Pages(pages)), file)
     assert told.vmcoreinfo
@@ -133,9 +143,51 @@ def test_vmcoreinfo_becomes_a_note():
     assert [
         (n["n_name"], n["n_desc"] if isinstance(n["n_desc"], bytes) else n["n_descdata"])
         for n in found.iter_notes()
-    ] == [("VMCOREINFO", text)]
+    ] == [("VMCOREINFO", TEXT)]
     cut = write_elf(source_of([1, 2, 3, 4], memory=Pages({2: pages[2]})), io.BytesIO())
     assert not cut.vmcoreinfo
+
+
+@pytest.fixture
+def image(tmp_path):
+    """An ELF of four frames whose last two hold VMCOREINFO."""
+    path = tmp_path / "vm.elf"
+    with path.open("wb") as file:
+        write_elf(source_of([1, 2, 3, 4], memory=Pages(described() | {1: bytes(range(256)) * 16})), file)
+    return path
+
+
+def test_drgn_reads_an_image(image):
+    drgn = pytest.importorskip("drgn", reason="needs drgn: pip install drgn")
+    program = drgn.Program()
+    program.set_core_dump(image)
+    assert program.read(0x1010, 16, physical=True) == bytes(range(16, 32))
+
+
+def test_volatility3_reads_an_image(image):
+    contexts = pytest.importorskip(
+        "volatility3.framework.contexts", reason="needs volatility3: pip install volatility3"
+    )
+    from volatility3.framework.layers import elf, physical
+
+    context = contexts.Context()
+    context.config["file.location"] = image.as_uri()
+    context.add_layer(physical.FileLayer(context, "file", "file"))
+    context.config["elf.base_layer"] = "file"
+    assert elf.Elf64Layer(context, "elf", "elf").read(0x1010, 16) == bytes(range(16, 32))
+
+
+@pytest.mark.skipif(not shutil.which("crash"), reason="needs crash: apt install crash")
+def test_crash_takes_an_image_for_a_kdump(image):
+    shown = subprocess.run(["crash", "--osrelease", image], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["6.1.0"]
+
+
+def test_an_image_has_what_crash_knows_a_kdump_by(image):
+    """``is_netdump`` of crash 8.0: no alignment; else it is a netdump, whose VMCOREINFO is not looked at."""
+    with image.open("rb") as file:
+        loads = [s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_LOAD"]
+        assert {s["p_align"] for s in loads} == {0}
 
 
 def test_more_stretches_than_an_elf_header_can_count():

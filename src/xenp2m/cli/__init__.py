@@ -62,6 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
 
             sys.stdout.write(f"xenp2m {__version__}\n")
             sys.exit(0)
-    from xenp2m.cli.app import run
+    try:
+        from xenp2m.cli.app import run
 
-    sys.exit(run(given))
+        status = run(given)
+    except KeyboardInterrupt:
+        # Click turns those of a running verb into an end of its own; this one came while modules loaded.
+        sys.stderr.write("xenp2m: interrupted\n")
+        status = 2
+    sys.exit(status)

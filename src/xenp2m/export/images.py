@@ -193,7 +193,8 @@ def _headers(source: Source, loads: list[Range], notes: int, start: int, note: i
     offset = start
     for first, end in loads:
         size = (end - first) * PAGE_SIZE
-        parts.append(_PHDR.pack(_PT_LOAD, 7, offset, 0, first * PAGE_SIZE, size, size, PAGE_SIZE))
+        # An alignment of 0, as Linux' own vmcore has: by it crash knows a kdump, whose VMCOREINFO it reads.
+        parts.append(_PHDR.pack(_PT_LOAD, 7, offset, 0, first * PAGE_SIZE, size, size, 0))
         offset += size
     # With more than 65,534 program headers their number stands in the first section header.
     parts.append(_SHDR.pack(0, 0, 0, 0, 0, 0, 0, number if many else 0, 0, 0))

@@ -122,7 +122,7 @@ class FileFeed(Feed):
     def _fill(self, room: NDArray[np.uint8]) -> int:
         count = min(room.size, self.binary.size - self._offset)
         if count > 0:
-            self.binary.into(self._offset, room[:count], "the stream")
+            self.binary.into(self._offset, room[:count], "the input")
             self._offset += count
         return max(count, 0)
 

@@ -116,7 +116,7 @@ def _load(
     watched = _watched(memory.frames, guest, progress)
     found = _own_list(guest, watched, notes.nr_pages, where, memory, salvage=salvage)
     inferred = found.inferred
-    if found.p2m is None:
+    if found.p2m is None and memory.table.table().start.size:
         inferred = (*inferred, f"the map is the core's own table, {coreelf.P2M_TABLE}, which has frames only")
     return Source(
         origin,
