@@ -14,7 +14,7 @@ from xenp2m.logs.oneboot import left_out, one_boot
 from xenp2m.recover import host_of_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from xenp2m.host import Host
     from xenp2m.logs.longlog import Text
@@ -46,13 +46,16 @@ class Item(NamedTuple):
     is_row: bool = False
 
 
-def read_hosts(paths: Sequence[str], options: Options) -> Iterator[Item]:
+def read_hosts(
+    paths: Sequence[str], options: Options, *, look: Callable[[str], None] = lambda text: None
+) -> Iterator[Item]:
     """Read hosts.
 
     Args:
         paths: files or ``-`` for standard input; none for the bundled host. All logs among them
             belong to one host (hypervisor and dom0 console in one file or two).
         options: what the user said.
+        look: is shown each text, before anything is read of it.
 
     Yields:
         Items in the order of the input, the host of the logs last.
@@ -60,6 +63,7 @@ def read_hosts(paths: Sequence[str], options: Options) -> Iterator[Item]:
     texts: list[Text] = []
     for path in paths:
         text = read_long(path, whole=_is_json)
+        look(text.text)
         if _is_json(text.text):
             yield from _rows(text, options)
         else:

@@ -9,6 +9,7 @@ import click
 from xenp2m.cli.arguments import ADDRESS
 from xenp2m.cli.redaction import emit_json, emit_lines, redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
+from xenp2m.errors import InputError, shorten
 from xenp2m.findings import Severity
 from xenp2m.logs.oneboot import read_one_boot
 from xenp2m.logs.pcibars import parse_bars
@@ -37,7 +38,7 @@ __all__ = ["command"]
     help="The guest's dmesg; its /proc/iomem.",
 )
 @click.option(
-    "--device", "devices", multiple=True, metavar="ADDRESS", help="Only this device, such as 0000:03:00.0."
+    "--device", "devices", multiple=True, metavar="ADDRESS", help="Only this device, such as 03:00.0."
 )
 @click.option("--memory", type=ADDRESS, help="memory= of the guest, such as 1024M. [default: from its log]")
 @click.option("--maxmem", type=ADDRESS, help="maxmem= of the guest. [default: from its log, else memory=]")
@@ -61,13 +62,23 @@ def command(
     redactor = redactor_for(redact, (*hosts, *guests))
     host, host_bars = _read(hosts, redactor)
     guest, guest_bars = _read(guests, redactor)
-    bars = [bar for bar in guest_bars or host_bars if not devices or bar.device in devices]
+    bars = _of(devices, guest_bars or host_bars)
     result = check_bars(host, guest, bars, memory=_kib(memory), maxmem=_kib(maxmem), e820_host=e820_host)
     if as_json:
         emit_json(bars_object(result), redactor)
     else:
         emit_lines(bars_lines(result, columns(), paint), redactor)
     return int(any(finding.severity >= Severity.WARNING for finding in result.findings))
+
+
+def _of(devices: tuple[str, ...], bars: list[Bar]) -> list[Bar]:
+    """The BARs of the devices that were named, with or without their domain; all where none was."""
+    wanted = {device if device.count(":") == 2 else f"0000:{device}" for device in map(str.lower, devices)}
+    there = {bar.device: None for bar in bars}
+    for device in wanted:
+        if bars and device not in there:
+            raise InputError("--device", f"one of {', '.join(list(there)[:8])}", shorten(device))
+    return [bar for bar in bars if not wanted or bar.device in wanted]
 
 
 def _kib(size: int | None) -> int | None:

@@ -48,9 +48,7 @@ def command(
     """
     redactor = redactor_for(redact, inputs)
     with progress("reading, bytes") as tell:
-        log, others = read_one_boot(
-            inputs, number, look=lambda text: redactor.learn_from(text), progress=tell
-        )
+        log, others = read_one_boot(inputs, number, look=redactor.learn_from, progress=tell)
     diagnosis = diagnose(redacted_log(log, redactor), options_of(said), others)
     where = redactor.text(", ".join("standard input" if path == "-" else path for path in inputs))
     if as_json:

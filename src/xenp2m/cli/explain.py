@@ -11,7 +11,7 @@ import click
 from xenp2m.checks.stories import STORIES
 from xenp2m.cli.arguments import ADDRESS
 from xenp2m.cli.planning import host_options, options_of
-from xenp2m.cli.redaction import redact_option, redactor_for
+from xenp2m.cli.redaction import active, redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
 from xenp2m.intake import read_hosts
@@ -64,7 +64,7 @@ def command(
     space, number = _target(what)
     options = options_of(said)
     status = 0
-    for item in read_hosts(inputs, options):
+    for item in read_hosts(inputs, options, look=active().learn_from):
         if item.host is None:
             raise item.error or InputError(item.where, "a host")
         plan = make_plan(item.host)

@@ -52,10 +52,10 @@ def command(
     textual form, or JSON hosts; "-" is standard input; .gz, .bz2 and .xz are read as they are.
     Without any, the plan of a bundled real host is shown.
     """
-    redactor_for(redact, inputs)
+    redactor = redactor_for(redact, inputs)
     status = 0
     drawn: list[Plan] = []
-    for index, item in enumerate(read_hosts(inputs, options_of(said))):
+    for index, item in enumerate(read_hosts(inputs, options_of(said), look=redactor.learn_from)):
         plan, item = _planned(item)
         drawn += [plan] if plan is not None else []
         if as_json:

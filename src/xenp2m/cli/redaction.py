@@ -1,4 +1,8 @@
-"""``--redact``: one option for every verb that prints what a log says."""
+"""``--redact``: one option for every verb that prints what a log says.
+
+show, lookup, check, diff and export have none: they print numbers, and the names of files that they
+were given.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from xenp2m.cli.opening import hashed, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, write_file
 from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.progress import progress
-from xenp2m.cli.redaction import redact_option, redactor_for
+from xenp2m.cli.redaction import active, redact_option, redactor_for
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
 from xenp2m.intake import BUNDLED, read_hosts
@@ -168,7 +168,7 @@ def _words(said: dict[str, Any]) -> str:
 
 
 def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject:
-    items = list(read_hosts(inputs, options_of(dict(said))))
+    items = list(read_hosts(inputs, options_of(dict(said)), look=active().learn_from))
     if len(items) != 1:
         raise InputError("report", "one host", f"{len(items)} of them")
     (item,) = items

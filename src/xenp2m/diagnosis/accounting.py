@@ -75,7 +75,7 @@ def account(log: Log, plan: Plan | None) -> list[Row]:
 def _machine(log: Log, start: tuple[int, str, str] | None) -> Iterator[Row]:
     """From installed RAM to what dom0 gets."""
     ram = sum(e.size for e in log.host_map if e.type == RAM) >> 10
-    if log.host_map_cut or not ram:
+    if log.host_map_cut or any(entry.end < entry.start for entry in log.host_map):
         ram = 0
     if log.system_ram_kib is not None:
         yield Row("installed RAM", log.system_ram_kib, "printed", log.where("system_ram_kib"), True)

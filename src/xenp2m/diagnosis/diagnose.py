@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.checks.stories import STORIES
 from xenp2m.diagnosis.accounting import account, struct_page_kib
@@ -45,22 +45,25 @@ def diagnose(log: Log, options: Options, others: tuple[str, ...] = ()) -> Diagno
         InputError: the log tells nothing at all.
     """
     log = _completed(log)
-    plan, title, missing, inferred, options = _predicted(log, options)
+    plan, title, options, inferred, refused = _predicted(log, options)
     checks = list(identities(log))
     if plan is not None:
         checks += explained(log, options, plan, list(against_plan(log, plan)))
     faults = explain_faults(log, plan)
     rows = account(log, plan)
-    if plan is None and not checks and not faults and not rows and not log.printed.stops:
-        got = (*log.unread, *missing, "nothing of either")[0]
-        raise InputError(log.name, "a log of Xen or of a PV kernel", got)
+    if refused is not None and not checks and not faults and not rows and not log.printed.stops:
+        if log.unread or not log.lines:
+            got = (*log.unread, "nothing of either")[0]
+            raise InputError(log.name, "a log of Xen or of a PV kernel", got)
+        raise refused
     own = [f for f in plan.findings if f.story.about == "host"] if plan else []
     findings = [*own, *fault_findings(log, plan, faults), *_of_checks(checks), *_of_facts(log, plan)]
+    why = (f"no prediction: expected {refused.expected}, got {refused.got}",) if refused else ()
     return Diagnosis(
         log=log,
         title=title,
         plan=plan,
-        missing=(*missing, *_absent(log, plan)),
+        missing=(*why, *_absent(log, plan)),
         checks=tuple(checks),
         rows=tuple(rows),
         faults=faults,
@@ -81,24 +84,32 @@ def _completed(log: Log) -> Log:
     )
 
 
-def _predicted(log: Log, options: Options) -> tuple[Plan | None, str, list[str], list[str], Options]:
-    """The plan with its title, why there is none, what was inferred, and the options that count."""
+class _Prediction(NamedTuple):
+    """The plan and the line that names the host, the options that count, what was inferred; or why not."""
+
+    plan: Plan | None
+    title: str
+    options: Options
+    inferred: tuple[str, ...] = ()
+    refused: InputError | None = None
+
+
+def _predicted(log: Log, options: Options) -> _Prediction:
     try:
         host, title = host_of_log(log, options)
         plan = make_plan(host)
     except UnsupportedError:
         raise
     except InputError as error:
-        return None, _title(log), [f"no prediction: expected {error.expected}, got {error.got}"], [], options
-    inferred: list[str] = []
+        return _Prediction(None, _title(log), options, refused=error)
     named = log.linux_version or log.linux_version_from_oops or options.version
-    if not named and (better := newest_that_agrees(log, options, plan)):
-        options, line = better
-        inferred.append(line)
-        host, title = host_of_log(log, options)
-        title = title.replace(f"Linux {host.release.version}", f"Linux {host.release.version} (inferred)", 1)
-        plan = make_plan(host)
-    return plan, title, [], inferred, options
+    better = None if named else newest_that_agrees(log, options, plan)
+    if better is None:
+        return _Prediction(plan, title, options)
+    options, line = better
+    host, title = host_of_log(log, options)
+    title = title.replace(f"Linux {host.release.version}", f"Linux {host.release.version} (inferred)", 1)
+    return _Prediction(make_plan(host), title, options, (line,))
 
 
 def _title(log: Log) -> str:
