@@ -193,3 +193,49 @@ def test_files_of_a_fleet_and_of_a_report_are_not_named(capsys, tmp_path, words)
     assert all(secret not in out + err for secret in SECRETS)
     assert "[file" in out
     assert "mem-below-allocation" in out
+
+
+def test_errors_name_one_thing_expected_and_one_got(capsys, tmp_path):
+    path = tmp_path / "log.txt"
+    lines = console(Q35).split("\n")
+    linux = next(n for n, line in enumerate(lines) if "Linux version" in line)
+    for text in (
+        "nothing\n",
+        "\n".join(lines[:20]) + "\n",
+        "\n".join(lines[linux : linux + 8]) + "\n",
+        "(XEN) Xen-e820 RAM map:\n(XEN)  [0000000000100000, 0000000000000fff] (usable)\n",
+    ):
+        path.write_text(text)
+        for verb in ("diagnose", "plan"):
+            code, out, err = asked(capsys, verb, path)
+            assert code in (0, 2)
+            assert (err.count("expected"), err.count(", got ")) == ((1, 1) if code else (0, 0))
+            assert out.count("expected") <= 1
+
+
+def test_a_map_that_makes_no_sense_is_not_added_up(capsys, tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text(
+        "(XEN) Xen version 4.17.1 (x)\n(XEN) Xen-e820 RAM map:\n"
+        "(XEN)  [0000000000100000, 0000000000000fff] (usable)\n(XEN) System\n[    0.0] Linux version 6.1.0\n"
+    )
+    _, out, _ = asked(capsys, "diagnose", path)
+    assert "installed RAM" not in out
+
+
+def test_bars_of_one_device(capsys):
+    given = (
+        "--host",
+        BOOTS / Q35 / "console.log.xz",
+        "--guest",
+        BOOTS / Q35 / "console.log.xz",
+        "--memory",
+        "1G",
+    )
+    _, with_domain, _ = asked(capsys, "bars", *given, "--device", "0000:00:02.0")
+    _, without, _ = asked(capsys, "bars", *given, "--device", "00:02.0")
+    assert with_domain == without
+    assert "00:01.0" not in without
+    code, _, err = asked(capsys, "bars", *given, "--device", "07:00.0")
+    assert code == 2
+    assert "0000:00:02.0" in err

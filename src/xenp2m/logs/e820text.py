@@ -45,7 +45,7 @@ from xenp2m.e820 import (
     type_number,
 )
 from xenp2m.frames import PAGE_SHIFT
-from xenp2m.logs.pasted import physical_lines, split_prefixes, strip_prefixes, strip_quotes
+from xenp2m.logs.pasted import physical_lines, split_prefixes, strip_prefixes, strip_quotes, unfolded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,7 +253,7 @@ _MAP_PART = re.compile(
 _LONG_HEAD = re.compile(
     r"Kernel command line: |Command line: |Linux version \d|Xen version \d|CPU: \d+ |Memory: \d|"
     r"p2m virtual area |Dom0 alloc\.:|Dom0 kernel:|Init\. ramdisk:|Loaded kernel:|Phys-Mach map:|"
-    r"Start info:|Page tables:|Boot stack:|TOTAL:"
+    r"Start info:|Page tables:|Boot stack:|TOTAL:|software IO TLB: |initrd moved from |WARNING: CPU: "
 )
 _VALUE_AWAY = re.compile(r"(?:[>|] ?){0,16}/sys/[\w./-]{1,120}_kb$")
 """A file of sysfs whose value, a long path away, went to the next line."""
@@ -276,7 +276,7 @@ def unwrap(text: str) -> Iterator[tuple[int, str]]:
     """
     held: str | None = None
     number, width = 0, 0
-    for next_number, line in physical_lines(text):
+    for next_number, line in physical_lines(unfolded(text)):
         if held is not None:
             joined = _join(held, width, line)
             if joined is not None:
@@ -298,7 +298,7 @@ def _join(held: str, width: int, line: str) -> str | None:
     if ":" not in held and "[" not in held and "-" not in held:
         return None
     bare = strip_quotes(line)
-    if split_prefixes(bare).origin is not None or not bare.strip():
+    if split_prefixes(bare).payload != bare or not bare.strip():
         return None
     payload, origin = split_prefixes(held)
     head = payload.strip()

@@ -8,12 +8,21 @@ and every line is cut at `LONGEST` characters, so the time is linear in the text
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LONGEST", "Stripped", "physical_lines", "split_prefixes", "strip_prefixes", "strip_quotes"]
+__all__ = [
+    "LONGEST",
+    "Stripped",
+    "physical_lines",
+    "split_prefixes",
+    "strip_prefixes",
+    "strip_quotes",
+    "unfolded",
+]
 
 LONGEST = 4096
 """Characters of a line that are looked at."""
@@ -34,18 +43,27 @@ _DATE = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?
 _DAY = r"[A-Z][a-z]{2} [ \d]?\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?"
 _TIME = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 _WHO = r"[\w.-]{1,64}(?:\[\d{1,10}\])?"
+_TWO_WORDS = (
+    r"(?:Command line|Call Trace|(?:Dom0|Loaded) kernel|Dom0 alloc\.|Init\. ramdisk|Phys-Mach map|Start info"
+    r"|Page tables|Boot stack|System RAM|CPU Vendor|Xen version)"
+)
+"""What Xen and Linux print before a colon; anything else there is a host and a program."""
+_SINCE_BOOT = r"\[ *\d{1,10}\.\d{1,9}\]"
 _PREFIX = re.compile(
     r"(?P<quote>[>|] ?)"
     rf"|(?P<xen>\(XEN\)(?: \[(?: *\d{{1,10}}\.\d{{1,9}}|[0-9a-f]{{8,16}}|{_DATE})\])? ?)"
     r"|(?P<guest>\(d[1-9]\d{0,4}(?:v\d{1,5})?\) ?|HVM\d{1,5}: ?)"
-    rf"|(?P<kernel>\[ *\d{{1,10}}\.\d{{1,9}}\](?:\[ *[TC]\d{{1,10}}\])? ?|\[[A-Z][a-z]{{2}} {_DAY}\] ?"
+    rf"|(?P<kernel>{_SINCE_BOOT}(?:\[ *[TC]\d{{1,10}}\])? ?|\[[A-Z][a-z]{{2}} {_DAY}\] ?"
     r"|\((?:early|d0(?:v\d{1,5})?)\) ?)"
     r"|(?P<level><\d{1,3}>)"
     r"|(?P<logger>(?!(?:Dom0|Xen|Loaded) kernel:)"
-    rf"(?:(?:(?:{_DAY}|{_DATE}) )?(?:[\w.-]{{1,64}} )?kernel: ?|(?:{_DAY}|{_DATE}) {_WHO} {_WHO}: ?"
-    rf"|\[(?:{_DATE}|{_TIME})\] ?|{_DATE} (?=\[|\(XEN\)|[A-Z<])))"
+    rf"(?:(?:(?:{_DAY}|{_DATE}) )?(?:[\w.-]{{1,64}} )?(?:kern\.\w{{1,8}} )?kernel: ?"
+    rf"|(?:{_DAY}|{_DATE}) (?!{_TWO_WORDS}:){_WHO} {_WHO}: ?"
+    rf"|\[(?:{_DATE}|{_TIME})\] ?|{_DATE} |{_DAY} (?=[\[(<])))"
+    rf"|(?P<listed>(?:[\w./-]{{1,80}}:)?(?:\d{{1,7}}[:\t ] {{0,2}})?(?=\(XEN\) |{_SINCE_BOOT}))"
 )
 _DEPTH = 16
+_SAMPLE = 1 << 20
 
 
 class Stripped(NamedTuple):
@@ -74,7 +92,7 @@ def split_prefixes(line: str) -> Stripped:
         position = match.end()
         if kind == "logger" and match[0].rstrip().endswith("kernel:"):
             kind = "kernel"
-        if kind not in ("quote", "level"):
+        if kind not in ("quote", "level", "listed"):
             origin = kind if origin in (None, "logger") or kind == "guest" else origin
     return Stripped(line[position:], origin)
 
@@ -89,6 +107,34 @@ def strip_quotes(line: str) -> str:
     while line[:1] in (">", "|"):
         line = line[1:].removeprefix(" ")
     return line
+
+
+def unfolded(text: str) -> str:
+    """The text without the line ends that a terminal put behind its last column.
+
+    A terminal breaks every longer line at one width, whatever stands there; a mail client breaks at
+    blanks, so that its lines end at all widths near its limit. What joins two lines leaves an empty
+    one, so that line numbers stay.
+    """
+    sample = text[:_SAMPLE].split("\n")
+    widths = Counter(len(line) - line.endswith("\r") for line in sample)
+    width = max(widths)
+    near = sum(widths[each] for each in range(width - 10, width))
+    if not 40 <= width <= 300 or widths[width] < 3 or widths[width] * 3 < near or _is_quoted_printable(text):
+        return text
+    lines: list[str] = []
+    joined, full = 0, False
+    for line in text.split("\n"):
+        line = line.rstrip("\r")
+        if full and split_prefixes(line).origin is None and len(lines[-1 - joined]) < LONGEST:
+            lines[-1 - joined] += line
+            lines.append("")
+            joined += 1
+        else:
+            lines.append(line)
+            joined = 0
+        full = len(line) == width
+    return "\n".join(lines)
 
 
 def physical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -127,13 +173,9 @@ def physical_lines(text: str) -> Iterator[tuple[int, str]]:
 def _parts(line: str) -> Iterator[str]:
     line = _clean(line)
     position = line.find("(XEN) ", 1)
-    if position < 0:
-        yield line
-        return
     while position > 0:
-        before = line[:position]
-        if split_prefixes(before).payload.strip():
-            yield before.rstrip()
+        if len(line) - len(split_prefixes(line).payload) <= position:
+            yield line[:position].rstrip()
             line = line[position:]
             position = 0
         position = line.find("(XEN) ", position + 1)
