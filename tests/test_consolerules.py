@@ -1,6 +1,6 @@
 import pytest
 
-from xenp2m.logs.consolefacts import Bug, Moved, Pages, Span
+from xenp2m.logs.consolefacts import Bug, Moved, Pages, Printed, Span
 from xenp2m.logs.consolelog import read_log
 
 XEN = "(XEN) Xen version 4.8.5 (root@x) (gcc) debug=n\n(XEN) Command line: dom0_mem=1G\n"
@@ -44,8 +44,8 @@ def test_the_initrd_of_both_arrangements():
         ("(XEN) CPU Vendor: Intel, Family 6 (0x6), Model 85 (0x55), Stepping 4", {"cpu_vendor": "Intel", "cpu_family": 6}),
         ("(XEN) CPU0: AMD Fam17h machine check reporting enabled", {"cpu_vendor": "AMD", "cpu_family": 23}),
         ("(XEN) Intel machine check reporting enabled", {"cpu_vendor": "Intel", "cpu_family": None}),
-        ("(XEN) [VT-D]  drhd->address = fed90000 iommu->reg = ffff82c0", {"iommu_addresses": (0xFED90000,), "iommu_vendor": "Intel"}),
-        ("(XEN) AMD-Vi: IOMMU 0 Enabled.", {"iommu_vendor": "AMD"}),
+        ("(XEN) [VT-D]  drhd->address = fed90000 iommu->reg = ffff82c0", {"iommu_addresses": (0xFED90000,)}),
+        ("(XEN) Hardware Dom0 shutdown: rebooting machine", {"printed": Printed(dom0_end="Hardware Dom0 shutdown: rebooting machine")}),
         ("(XEN) I/O virtualisation enabled", {"iommu_enabled": True}),
         ("[    0.0] IOAPIC[0]: apic_id 0, version 32, address 0xfec00000, GSI 0-23", {"ioapics": ()}),
         ("[    0.0] e820: update [mem 0x00000000-0x00000fff] System RAM ==> device reserved", {"words": "linux7"}),

@@ -48,6 +48,8 @@ def test_a_warning_and_the_bug_behind_it():
         ("BUG: kernel NULL pointer dereference, address: 0000000000000010", "oops", None, None, None, 0x10),
         ("PANIC: early exception 0x06 IP e030:ffffffff839c8f2c error 0 cr2 0xffffc90000300000", "exception",
          None, None, None, None),
+        ("general protection fault, probably for non-canonical address 0x8000: 0000 [#1] PREEMPT SMP NOPTI", "oops",
+         None, None, None, None),
         ("Kernel panic - not syncing: Attempted to kill init!", "panic", None, None, None, None),
     ],
 )  # fmt: skip

@@ -29,9 +29,6 @@ def printed(line):
          "memory_reserved", 684328),
         ("Memory: 923840k/12582912k available (5821k kernel code, 3145752k absent, 684328k reserved)",
          "memory_absent", 3145752),
-        ("WARNING: Unable to find available pfn range, not remapping identity pages", "no_target", 1),
-        ("Warning: not enough extra memory regions", "regions_full", 1),
-        ("too many entries; ignoring [mem 0x7f8d2000-0x7f8d1fff]", "dropped_entries", (Span(0x7F8D2000, 0x7F8D1FFF),)),
     ],
 )  # fmt: skip
 def test_one_line(line, fact, value):

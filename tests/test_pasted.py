@@ -127,11 +127,3 @@ def test_utf_16_with_carriage_returns(tmp_path):
     path = tmp_path / "log.txt"
     path.write_bytes(console(Q35).encode("utf-16"))
     assert different(read_log(console(Q35)), read_log(read_text(path))) == set()
-
-
-@pytest.mark.parametrize("quote", ["", "> ", "> > "])
-def test_a_value_far_behind_its_path_is_found_again(quote):
-    path = "/sys/devices/system/xen_memory/xen_memory0/info/current_kb"
-    assert lines(f"{quote}{path}\n{quote}1048576\n") == [f"{quote}{path} 1048576"]
-    assert lines(f"{quote}{path}\n{quote}1048576 kB\n") == [f"{quote}{path}", f"{quote}1048576 kB"]
-    assert lines(f"{quote}{path}\n\n{quote}1048576\n") == [f"{quote}{path}", f"{quote}1048576"]

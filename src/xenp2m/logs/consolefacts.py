@@ -82,26 +82,17 @@ class Running:
     """What tools print in the running system: for accounting, never for a prediction.
 
     Attributes:
-        total_mib, free_mib: ``total_memory`` and ``free_memory`` of ``xl info``.
+        free_mib: ``free_memory`` of ``xl info``.
         xen_version, xen_cmdline: of ``xl info``.
-        mem_total_kib, mem_free_kib: of /proc/meminfo, or of ``free``.
-        current_kib, target_kib, low_kib, high_kib: of the balloon (sysfs).
+        mem_total_kib: of /proc/meminfo, or of ``free``.
         domains: ``(domid, key, value)`` of xenstore's ``memory/`` keys, values in KiB.
-        listed: ``(name, domid, MiB)`` of ``xl list``.
     """
 
-    total_mib: int | None = None
     free_mib: int | None = None
     xen_version: str | None = None
     xen_cmdline: str | None = None
     mem_total_kib: int | None = None
-    mem_free_kib: int | None = None
-    current_kib: int | None = None
-    target_kib: int | None = None
-    low_kib: int | None = None
-    high_kib: int | None = None
     domains: tuple[tuple[int, str, int], ...] = ()
-    listed: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +117,7 @@ class Printed:
         unavailable: pages of each ``pages in unavailable ranges`` line.
         ramdisk: the ramdisk, as Linux found it.
         swiotlb: bytes of the ``software IO TLB``.
-        no_target: lines saying that no place was found for a page to move to.
-        regions_full: lines saying that there are not enough extra memory regions.
         balloon_underflow: whether the balloon says that its extra pages exceed its target.
-        dropped_entries: byte ranges, inclusive, of the first lines of `too_many_entries`.
         faults: every BUG, WARNING, oops and panic.
         too_many_entries: lines saying that the E820 table is full.
         messages_dropped: messages the console says it dropped.
@@ -156,10 +144,7 @@ class Printed:
     unavailable: tuple[int, ...] = ()
     ramdisk: Span | None = None
     swiotlb: int | None = None
-    no_target: int = 0
-    regions_full: int = 0
     balloon_underflow: bool = False
-    dropped_entries: tuple[Span, ...] = ()
     faults: tuple[Fault, ...] = ()
     too_many_entries: int = 0
     messages_dropped: int = 0
@@ -200,12 +185,12 @@ class Log:
         dom0_alloc, dom0_alloc_pages: machine addresses of the first chunk, and the pages to come.
         initrd: machine addresses of the initrd.
         dom0_kernel_paddr, dom0_kernel_bits: pseudo-physical addresses of the kernel, 32 or 64.
-        loaded_kernel, init_ramdisk_virt, phys_mach_map, start_info, page_tables, boot_stack, total:
+        loaded_kernel, init_ramdisk_virt, phys_mach_map, start_info, page_tables, total:
             the virtual memory arrangement, in virtual addresses.
         max_vcpus: of dom0.
-        ioapics, lapic, hpet: addresses, as the hypervisor prints them.
+        ioapics, lapic: addresses, as the hypervisor prints them.
         cpu_vendor, cpu_family, phys_addr_bits: of the processor; vendors are ``Intel``, ``AMD``, ...
-        iommu_addresses, iommu_vendor, iommu_enabled: of the IOMMUs, as far as they are printed.
+        iommu_addresses, iommu_enabled: of the IOMMUs, as far as they are printed.
 
         guest_kind: ``pv``, ``pvh`` or ``hvm``.
         arch: of the kernel: ``x86_64``, ``i386`` or ``arm64``.
@@ -252,17 +237,14 @@ class Log:
     phys_mach_map: Span | None = None
     start_info: Span | None = None
     page_tables: Span | None = None
-    boot_stack: Span | None = None
     total: Span | None = None
     max_vcpus: int | None = None
     ioapics: tuple[int, ...] = ()
     lapic: int | None = None
-    hpet: int | None = None
     cpu_vendor: str | None = None
     cpu_family: int | None = None
     phys_addr_bits: int | None = None
     iommu_addresses: tuple[int, ...] = ()
-    iommu_vendor: str | None = None
     iommu_enabled: bool | None = None
     guest_kind: str | None = None
     arch: str | None = None

@@ -148,7 +148,6 @@ _VIRTUAL = {
     "Phys-Mach map": "phys_mach_map",
     "Start info": "start_info",
     "Page tables": "page_tables",
-    "Boot stack": "boot_stack",
     "TOTAL": "total",
 }
 
@@ -202,7 +201,7 @@ _XEN = _rules(
     ("MEMORY ARRANGEMENT", r"(PHYSICAL|VIRTUAL) MEMORY ARRANGEMENT", _arrangement),
     (
         "->",
-        r"(Dom0 alloc\.|Init\. ramdisk|Loaded kernel|Phys-Mach map|Start info|Page tables|Boot stack|TOTAL):"
+        r"(Dom0 alloc\.|Init\. ramdisk|Loaded kernel|Phys-Mach map|Start info|Page tables|TOTAL):"
         rf"\s{{0,16}}{_HEX}\s?->\s?{_HEX}(?:\s{{1,4}}\((\d{{1,18}}) pages)?",
         _placement,
     ),
@@ -216,7 +215,6 @@ _XEN = _rules(
     ("IOAPIC", rf"IOAPIC\[\d{{1,4}}\]: apic_id .{{1,40}}, address 0x{_HEX}", _listed("ioapics")),
     ("IOAPIC", rf"ACPI: IOAPIC \(id\[0x\w{{1,4}}\] address\[0x{_HEX}\]", _listed("ioapics")),
     ("Local APIC address", rf"ACPI: Local APIC address 0x{_HEX}", _number("lapic", 16)),
-    ("HPET id:", rf"ACPI: HPET id: 0x\w{{1,16}} base: 0x{_HEX}", _number("hpet", 16)),
     ("CPU Vendor:", r"CPU Vendor: (\w{1,20}), Family (\d{1,9}) ", _vendor),
     (
         "machine check",
@@ -224,8 +222,6 @@ _XEN = _rules(
         _machine_check,
     ),
     ("->address", rf"(?:\[VT-D\])?\s{{0,4}}(?:drhd|dmaru)->address = {_HEX}", _listed("iommu_addresses")),
-    ("VT-D", r"\[VT-D\]|Intel VT-d", _is("iommu_vendor", "Intel")),
-    ("AMD-Vi", r"AMD-Vi:", _is("iommu_vendor", "AMD")),
     ("I/O virtualisation enabled", "I/O virtualisation", _is("iommu_enabled", True)),
     ("I/O virtualisation disabled", "I/O virtualisation", _is("iommu_enabled", False)),
     ("ARM Limited", r"Processor: ", _is("arch", "arm64")),

@@ -255,8 +255,6 @@ _LONG_HEAD = re.compile(
     r"p2m virtual area |Dom0 alloc\.:|Dom0 kernel:|Init\. ramdisk:|Loaded kernel:|Phys-Mach map:|"
     r"Start info:|Page tables:|Boot stack:|TOTAL:|software IO TLB: |initrd moved from |WARNING: CPU: "
 )
-_VALUE_AWAY = re.compile(r"(?:[>|] ?){0,16}/sys/[\w./-]{1,120}_kb$")
-"""A file of sysfs whose value, a long path away, went to the next line."""
 _NARROWEST, _WIDE = 62, 100
 _LONGEST_JOIN = 16_000
 
@@ -265,8 +263,8 @@ def unwrap(text: str) -> Iterator[tuple[int, str]]:
     """The lines of a paste, with those joined again that a mail client broke.
 
     A line is joined to the one before it where that makes an entry of a map out of two parts that
-    are none, where a long line (a command line, a banner) was broken near the 72nd column, or where
-    a file of sysfs lost its value. Only a line without a prefix of its own is ever joined.
+    are none, or where a long line (a command line, a banner) was broken near the 72nd column. Only a
+    line without a prefix of its own is ever joined.
 
     Args:
         text: the paste; quoted-printable and escape sequences are undone.
@@ -292,9 +290,6 @@ def _join(held: str, width: int, line: str) -> str | None:
     """`held` and `line` as one line, where they were one."""
     if len(held) < 4 or not line or line.startswith(("(XEN)", "[ ")) or len(held) > _LONGEST_JOIN:
         return None
-    if held.endswith("_kb") and _VALUE_AWAY.match(held):
-        value = strip_quotes(line).strip()
-        return f"{held} {value}" if value.isdecimal() else None
     if ":" not in held and "[" not in held and "-" not in held:
         return None
     bare = strip_quotes(line)

@@ -24,10 +24,6 @@ def _number(fact: str) -> Action:
     return lambda boot, match, number: boot.put(f"printed.{fact}", int(match[1]), number)
 
 
-def _count(fact: str) -> Action:
-    return lambda boot, match, number: boot.count(f"printed.{fact}", 1, number)
-
-
 def _chunk(boot: Boot, match: re.Match[str], number: int) -> None:
     """2.6.39 to 3.1 print every gap they look at, most of them empty."""
     pages = Pages(int(match[1], 16), int(match[2], 16), int(match[3]))
@@ -53,13 +49,6 @@ def _ramdisk(boot: Boot, match: re.Match[str], number: int) -> None:
 
 def _swiotlb(boot: Boot, match: re.Match[str], number: int) -> None:
     boot.put("printed.swiotlb", int(match[1]) << 20, number)
-
-
-def _dropped(boot: Boot, match: re.Match[str], number: int) -> None:
-    kept = boot.facts.setdefault("printed.dropped_entries", [])
-    boot.lines.setdefault("printed.dropped_entries", number)
-    if len(kept) < 8:
-        kept.append(Span(int(match[1], 16), int(match[2], 16)))
 
 
 _PART = re.compile(r"(\d{1,12})[kK] (?:kernel code|rwdata|rodata|data|init|bss)\b")
@@ -93,8 +82,5 @@ MEMORY = _rules(
     ("K reserved", r"Memory: .{1,160}?(\d{1,18})K reserved", _number("memory_reserved")),
     ("kernel code", r"Memory: .{1,300}", _kernel),
     ("k absent", r"Memory: .{1,160}?(\d{1,18})k absent", _number("memory_absent")),
-    ("available pfn range", r"(?:WARNING: |xen: )?Unable to find available pfn range", _count("no_target")),
-    ("extra memory regions", r"(?:xen: )?Warning: not enough extra memory regions", _count("regions_full")),
     ("underflow current", r".{0,40}Extra pages underflow current target", _underflow),
-    ("ignoring [mem", rf".{{1,40}}; ignoring {_MEM}", _dropped),
 )  # fmt: skip

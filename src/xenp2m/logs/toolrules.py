@@ -1,4 +1,4 @@
-"""Lines that tools print in a running system: ``xl``, xenstore, /proc/meminfo, ``free``, sysfs.
+"""Lines that tools print in a running system: ``xl``, xenstore, /proc/meminfo, ``free``.
 
 These lines have no prefix of Xen or of the kernel. They tell where memory is now; nothing of them is
 used to predict a boot, but for the hypervisor's version and command line where its own log is missing.
@@ -15,29 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["TOOL_WORDS", "feed_tool"]
 
 TOOL_WORDS = (
-    "total_memory", "free_memory", "xen_version", "xen_commandline", "MemTotal", "MemFree", "Mem:",
-    "xen_memory0", "/memory/", "current_kb", "target_kb", "low_kb", "high_kb", "Domain-0",
+    "free_memory", "xen_version", "xen_commandline", "MemTotal", "Mem:", "/memory/",
 )  # fmt: skip
 """Words one of which is in every line that is read here."""
 
 _NUMBERS = (
-    (re.compile(r"total_memory\s{0,30}: (\d{1,12})$"), "total_mib", 1),
-    (re.compile(r"free_memory\s{0,30}: (\d{1,12})$"), "free_mib", 1),
-    (re.compile(r"MemTotal:\s{1,20}(\d{1,15}) kB$"), "mem_total_kib", 1),
-    (re.compile(r"MemFree:\s{1,20}(\d{1,15}) kB$"), "mem_free_kib", 1),
-    (re.compile(r"(?:\S{0,80}/info/)?current_kb[:= ]\s{0,8}(\d{1,15})$"), "current_kib", 1),
-    (re.compile(r"(?:\S{0,80}/)?target_kb[:= ]\s{0,8}(\d{1,15})$"), "target_kib", 1),
-    (re.compile(r"(?:\S{0,80}/info/)?low_kb[:= ]\s{0,8}(\d{1,15})$"), "low_kib", 1),
-    (re.compile(r"(?:\S{0,80}/info/)?high_kb[:= ]\s{0,8}(\d{1,15})$"), "high_kib", 1),
+    (re.compile(r"free_memory\s{0,30}: (\d{1,12})$"), "free_mib"),
+    (re.compile(r"MemTotal:\s{1,20}(\d{1,15}) kB$"), "mem_total_kib"),
 )
 _TEXTS = (
     (re.compile(r"xen_version\s{0,30}: (\d\S{0,40})$"), "xen_version"),
     (re.compile(r"xen_commandline\s{0,30}:\s?(.{0,2000})$"), "xen_cmdline"),
 )
-_STORE = re.compile(
-    r"/local/domain/(\d{1,5})/memory/(target|static-max|hotplug-max|videoram) = \"(\d{1,15})\"$"
-)
-_LISTED = re.compile(r"(Domain-0)\s{1,60}(0)\s{1,8}(\d{1,9})\s{1,8}\d{1,5}\s{1,8}[-rbpscd]{6}")
+_STORE = re.compile(r"/local/domain/(\d{1,5})/memory/(target|static-max) = \"(\d{1,15})\"$")
 _FREE = re.compile(
     r"Mem:\s{1,20}(\d{1,15}(?:\.\d)?)([KMG]i?)?\s{1,20}\S{1,12}\s{1,20}(\d{1,15}(?:\.\d)?)([KMG]i?)?"
 )
@@ -48,9 +38,9 @@ def feed_tool(boot: Boot, line: str, number: int) -> None:
     """Read one line that neither Xen nor Linux printed; the first line that tells a fact counts."""
     if not any(word in line for word in TOOL_WORDS):
         return
-    for pattern, fact, unit in _NUMBERS:
+    for pattern, fact in _NUMBERS:
         if match := pattern.match(line):
-            boot.put(f"running.{fact}", int(match[1]) * unit, number)
+            boot.put(f"running.{fact}", int(match[1]), number)
             return
     for pattern, fact in _TEXTS:
         if match := pattern.match(line):
@@ -58,8 +48,6 @@ def feed_tool(boot: Boot, line: str, number: int) -> None:
             return
     if match := _STORE.match(line):
         boot.add("running.domains", (int(match[1]), match[2], int(match[3])), number)
-    elif match := _LISTED.match(line):
-        boot.add("running.listed", (match[1], int(match[2]), int(match[3])), number)
     elif (match := _FREE.match(line)) and (match[2] or float(match[1]) >= 1 << 15):
         # A number without a unit is in KiB, unless it is too small for that: then `free -m` gave MiB.
         scale = _FREE_UNITS[(match[2] or "")[:1]]
