@@ -52,10 +52,7 @@ def diagnose(log: Log, options: Options, others: tuple[str, ...] = ()) -> Diagno
     faults = explain_faults(log, plan)
     rows = account(log, plan)
     if refused is not None and not checks and not faults and not rows and not log.printed.stops:
-        if log.unread or not log.lines:
-            got = (*log.unread, "nothing of either")[0]
-            raise InputError(log.name, "a log of Xen or of a PV kernel", got)
-        raise refused
+        raise refused if log.lines and not log.unread else _no_log(log)
     own = [f for f in plan.findings if f.story.about == "host"] if plan else []
     findings = [*own, *fault_findings(log, plan, faults), *_of_checks(checks), *_of_facts(log, plan)]
     why = (f"no prediction: expected {refused.expected}, got {refused.got}",) if refused else ()
@@ -72,6 +69,10 @@ def diagnose(log: Log, options: Options, others: tuple[str, ...] = ()) -> Diagno
         others=others,
         assumed=((*inferred, *plan.assumed) if plan else ()),
     )
+
+
+def _no_log(log: Log) -> InputError:
+    return InputError(log.name, "a log of Xen or of a PV kernel", (*log.unread, "nothing of either")[0])
 
 
 def _completed(log: Log) -> Log:
