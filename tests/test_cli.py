@@ -285,6 +285,7 @@ def test_output_without_unicode():
     )
     assert run.returncode == 0
     assert b"####" in run.stdout
+    assert run.stdout.isascii()
 
 
 @pytest.mark.parametrize(

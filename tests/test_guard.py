@@ -59,7 +59,19 @@ def test_an_encoding_without_our_characters_gets_others(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii", "strict", write_through=True))
     with guarded_output():
         sys.stdout.write("1 · 2 \udcff")
-    assert raw.getvalue() == rb"1 ? 2 \udcff"
+        sys.stdout.write("é…")
+    assert raw.getvalue() == rb"1 - 2 \udcff?..."
+
+
+def test_a_terminal_of_ascii_is_guarded_as_well(tmp_path):
+    """Click writes past a stream whose encoding is ASCII."""
+    name = "\x1b[8m\x1b]0;owned\x07é·.save"
+    (tmp_path / name).write_bytes(b"no map")
+    status, told = on_a_terminal("show", name, cwd=tmp_path, environment={"PYTHONIOENCODING": "ascii"})
+    assert status == 2
+    assert told.isascii()
+    assert "\x1b" not in told
+    assert r"\x1b]0;owned\x07" in told
 
 
 @pytest.mark.parametrize("words", [

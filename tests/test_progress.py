@@ -1,7 +1,13 @@
 """The bar on standard error."""
 
+import contextlib
 import io
+import os
+import pty
+import re
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -100,3 +106,45 @@ def test_a_long_log_and_a_hash_tell_how_far_they_are(tmp_path):
     with Binary(str(tmp_path / "long.log")) as file:
         file.sha256(lambda done, total: hashed.append((done, total)))
     assert hashed[-1] == (len(text), len(text))
+
+
+def slowly_fed(words, pieces, *, terminal):
+    """A command whose standard input comes in pieces: its output and what it says on standard error."""
+    master, slave = pty.openpty() if terminal else os.pipe()
+    environment = os.environ | {"COLUMNS": "80", "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "xenp2m", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        env=environment,
+    ) as run:
+        os.close(slave)
+        for piece in pieces:
+            run.stdin.write(piece)
+            run.stdin.flush()
+            time.sleep(1.2)
+        run.stdin.close()
+        out, said = run.stdout.read(), b""
+        with contextlib.suppress(OSError):  # the terminal's other end is gone
+            while piece := os.read(master, 1 << 16):
+                said += piece
+    os.close(master)
+    return run.returncode, out, said.decode()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_comes_after_a_second_and_goes_again(terminal):
+    half = b"".join(b"  pfn=0x%x ==> mfn=0x%x (type 0x0)\n" % (n, n + 5) for n in range(60_000))
+    rest = b"".join(b"  pfn=0x%x ==> mfn=0x%x (type 0x0)\n" % (n, n + 5) for n in range(60_000, 120_000))
+    head = b" --- Dumping P2M for domid=1 ---\n Guest Width 8, PT Levels 4 P2M size: = 120000\n"
+    status, out, said = slowly_fed(["show", "-"], [head + half, rest], terminal=terminal)
+    assert status == 0
+    assert b"120,000 frames" in out
+    assert b"\r" not in out
+    if not terminal:
+        assert said == ""
+        return
+    line, wiped, rest = re.fullmatch(r"((?:\rreading standard input [\d,]+ *)+)(\r +\r)(.*)", said).groups()
+    assert rest == ""
+    assert len(wiped) - 2 >= len(line.split("\r")[-1])

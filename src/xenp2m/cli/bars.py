@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xenp2m.cli.arguments import ADDRESS
+from xenp2m.cli.progress import progress
 from xenp2m.cli.redaction import emit_json, emit_lines, redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
@@ -93,5 +94,6 @@ def _read(paths: tuple[str, ...], redactor: Redactor) -> tuple[Log, list[Bar]]:
         redactor.learn_from(text)
         bars.extend(parse_bars(text))
 
-    log, _ = read_one_boot(paths, look=look)
+    with progress("reading, bytes") as tell:
+        log, _ = read_one_boot(paths, look=look, progress=tell)
     return redacted_log(log, redactor), bars

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ _STEERING = re.compile(
 _MOVING = frozenset({"\r", "\x1b[K"})
 """What a line on standard error that is written over again needs."""
 
+_PLAIN = str.maketrans({"·": "-", "…": "...", "×": "x", "–": "-", "→": "->", "µ": "u", "█": "#", "─": "-"})
+"""What stands for our own characters where the terminal has none of them."""
+
 
 def harmless(text: str, allowed: Collection[str] = ()) -> str:
     r"""`text` with control characters, changes of direction and surrogates told as ``\x1b``, ``\u202e``.
@@ -36,19 +40,36 @@ def harmless(text: str, allowed: Collection[str] = ()) -> str:
     return _STEERING.sub(told, text)
 
 
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """The error handler of `_Guarded`: something like the characters that an encoding lacks."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end].translate(_PLAIN)
+    return "".join(letter if letter.isascii() else "?" for letter in lacking), error.end
+
+
+codecs.register_error("xenp2m-plainer", _plainer)
+
+
 class _Guarded:
-    """A text stream that lets only some sequences pass; all but writing is the stream's own."""
+    """A text stream that lets only some sequences pass; all but writing is the stream's own.
+
+    Attributes:
+        encoding: what a writer may write. Click goes round a stream of ASCII, so this is none.
+        spoken: what the stream itself can print.
+    """
+
+    encoding = "utf-8"
 
     def __init__(self, stream: TextIO, allowed: Collection[str]) -> None:
         self._stream = stream
         self._allowed = allowed
+        self.spoken = stream.encoding or "utf-8"
 
     def write(self, text: str) -> int:
         """Write `text` as far as it is harmless and the stream's encoding has its characters."""
         text = harmless(text, self._allowed)
-        encoding = self._stream.encoding or "utf-8"
-        if not text.isascii() and encoding.lower() not in ("utf-8", "utf8"):
-            text = text.encode(encoding, "replace").decode(encoding)
+        if not text.isascii() and self.spoken.lower() not in ("utf-8", "utf8"):
+            text = text.encode(self.spoken, "xenp2m-plainer").decode(self.spoken)
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:

@@ -27,7 +27,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 def open_source(name: str, *, salvage: bool = False) -> Source:
     """Open what the user named, with a bar where that takes long."""
-    with progress(f"reading {name}") as tell:
+    with progress(f"reading {'standard input' if name == '-' else name}") as tell:
         source = detect.open(name, salvage=salvage, progress=tell)
         # A core is read when it is first asked for: here, as long as the bar is there.
         len(source.p2m)

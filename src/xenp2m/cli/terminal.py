@@ -66,7 +66,7 @@ def _foreground(name: str, number: int) -> int | str | tuple[int, int, int]:
 def speaks_unicode() -> bool:
     """Whether block characters can be printed."""
     try:
-        "█▒─·◆…".encode(sys.stdout.encoding or "ascii")
+        "█▒─·◆…".encode(getattr(sys.stdout, "spoken", None) or sys.stdout.encoding or "ascii")
     except (AttributeError, UnicodeEncodeError, LookupError):
         return False
     return True

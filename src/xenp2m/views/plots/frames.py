@@ -106,7 +106,10 @@ def occupied(
     table = runs if isinstance(runs, RunTable) else RunTable.of(runs)
     starts, ends, numbers, steps = table.start, table.end, table.mfn, table.step
     edges = -(-np.arange(1, columns, dtype=np.int64) * end // columns)
-    cuts = np.union1d(starts, edges[edges < ends[-1]])
+    edges = np.unique(edges[edges < ends[-1]])
+    place = np.searchsorted(starts, edges)
+    new = starts[np.minimum(place, starts.size - 1)] != edges
+    cuts = np.insert(starts, place[new], edges[new])
     owner = np.maximum(np.searchsorted(starts, cuts, side="right") - 1, 0)
     stops = np.minimum(np.append(cuts[1:], ends[-1]), ends[owner])
     inside = (cuts >= starts[owner]) & (stops > cuts)
