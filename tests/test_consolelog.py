@@ -1,3 +1,4 @@
+import re
 import time
 from dataclasses import replace
 
@@ -400,3 +401,20 @@ def test_any_text_is_a_log(text):
     assert all(1 <= number <= text.count("\n") + 1 for number in log.lines.values())
     assert not (log.plain_map and (log.host_map or log.linux_map))
     assert facts(merge([log, log])) == facts(log)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Nov 22 15:00:02 srv07 qemu[31]: BUG: something odd",
+        "2026-11-22T15:00:02+0100 srv07 python3[7]: WARNING: app.py:12 is deprecated",
+        "Nov 22 15:00:02 srv07 watchdog: Kernel panic - not syncing: as a test",
+        "Nov 22 15:00:02 srv07 app[1]: Memory: 100K/200K available",
+    ],
+)
+def test_what_a_program_of_a_journal_says_is_not_the_kernels(line):
+    text = "Nov 22 15:00:01 srv07 kernel: Linux version 6.1.0-50-amd64 (x) (gcc) #1 SMP\n"
+    assert read_log(f"{text}{line}\n").printed == read_log(text).printed
+    assert (
+        read_log(f"{text}{re.sub('srv07 [^:]*:', 'srv07 kernel:', line)}\n").printed != read_log(text).printed
+    )

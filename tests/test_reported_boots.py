@@ -1,16 +1,19 @@
 """Boots reported in public: the numbers that their logs printed follow from their maps."""
 
 from bisect import bisect_left
+from dataclasses import replace
 
 import pytest
 
 from xenp2m.arrangement import list_frames
 from xenp2m.boot.conflicts import find_free_area
+from xenp2m.diagnosis.identities import identities
 from xenp2m.diagnosis.predicted import ram_frames_of, unavailable_pages
 from xenp2m.e820 import RAM, RESERVED, Entry
 from xenp2m.frames import Kind
 from xenp2m.host import Host
 from xenp2m.kernel import Release, Version
+from xenp2m.logs.consolelog import read_log
 from xenp2m.plan import make_plan
 
 SERVER = (
@@ -122,3 +125,15 @@ def test_a_desktop_on_3_8():
     assert layout.populated == [(0x1ACB65, 0x1F20C4)]
     assert identity_pages(layout) == 283999
     assert layout.released == 0
+
+
+def test_a_dom0_on_3_5_that_told_its_ranges_but_no_map():
+    """395,979 pages released, in six ranges."""
+    ranges = (("9d", "100", 99), ("9cf36", "9d0d2", 412), ("9f6bd", "9f6bf", 2), ("9f714", "9f7bf", 171),
+              ("9f7e0", "9f7ff", 31), ("9f800", "100000", 395264))  # fmt: skip
+    lines = [f"[    0.000000] Freeing  {a}-{b} pfn range: {n} pages freed" for a, b, n in ranges]
+    log = read_log("\n".join([*lines, "[    0.000000] Released 395979 pages of unused memory", ""]))
+    (check,) = identities(log)
+    assert (check.printed, check.expected, check.agrees) == ("395,979", "395,979", True)
+    short = replace(log, printed=replace(log.printed, freeing=log.printed.freeing[1:]))
+    assert not next(identities(short)).agrees

@@ -89,7 +89,7 @@ class _Reader:
             return
         payload, origin = split_prefixes(line)
         bare = payload.strip()
-        if not bare or origin == "guest":
+        if not bare or origin in ("guest", "program"):
             return
         boot = self._boot_of(bare, origin, number)
         boot.kernel |= origin == "kernel"

@@ -45,7 +45,7 @@ _TIME = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 _WHO = r"[\w.-]{1,64}(?:\[\d{1,10}\])?"
 _TWO_WORDS = (
     r"(?:Command line|Call Trace|(?:Dom0|Loaded) kernel|Dom0 alloc\.|Init\. ramdisk|Phys-Mach map|Start info"
-    r"|Page tables|Boot stack|System RAM|CPU Vendor|Xen version)"
+    r"|Page tables|Boot stack|System RAM|CPU Vendor|Xen version|Hypervisor detected)"
 )
 """What Xen and Linux print before a colon; anything else there is a host and a program."""
 _SINCE_BOOT = r"\[ *\d{1,10}\.\d{1,9}\]"
@@ -56,9 +56,10 @@ _PREFIX = re.compile(
     rf"|(?P<kernel>{_SINCE_BOOT}(?:\[ *[TC]\d{{1,10}}\])? ?|\[[A-Z][a-z]{{2}} {_DAY}\] ?"
     r"|\((?:early|d0(?:v\d{1,5})?)\) ?)"
     r"|(?P<level><\d{1,3}>)"
+    rf"|(?P<program>(?:{_DAY}|{_DATE}) (?!{_TWO_WORDS}:){_WHO} (?!kernel:|xencon){_WHO}: ?)"
     r"|(?P<logger>(?!(?:Dom0|Xen|Loaded) kernel:)"
     rf"(?:(?:(?:{_DAY}|{_DATE}) )?(?:[\w.-]{{1,64}} )?(?:kern\.\w{{1,8}} )?kernel: ?"
-    rf"|(?:{_DAY}|{_DATE}) (?!{_TWO_WORDS}:){_WHO} {_WHO}: ?"
+    rf"|(?:{_DAY}|{_DATE}) {_WHO} xencon{_WHO}: ?"
     rf"|\[(?:{_DATE}|{_TIME})\] ?|{_DATE} |{_DAY} (?=[\[(<])))"
     rf"|(?P<listed>(?:[\w./-]{{1,80}}:)?(?:\d{{1,7}}[:\t ] {{0,2}})?(?=\(XEN\) |{_SINCE_BOOT}))"
 )
@@ -72,7 +73,8 @@ class Stripped(NamedTuple):
     Attributes:
         payload: what the program printed, with the blanks it begins with.
         origin: who says so: ``xen``, ``guest`` (a domain other than dom0, through Xen), ``kernel``,
-            ``logger`` (somebody, through a log), or None where nothing but quoting stood before it.
+            ``program`` (one that a logger names), ``logger`` (somebody, through a log), or None where
+            nothing but quoting stood before it.
     """
 
     payload: str
@@ -93,7 +95,7 @@ def split_prefixes(line: str) -> Stripped:
         if kind == "logger" and match[0].rstrip().endswith("kernel:"):
             kind = "kernel"
         if kind not in ("quote", "level", "listed"):
-            origin = kind if origin in (None, "logger") or kind == "guest" else origin
+            origin = kind if origin in (None, "logger", "program") or kind == "guest" else origin
     return Stripped(line[position:], origin)
 
 
