@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-xen test-xen-quick ground-truth check bench judge mutate docs snapshots lock clean \
-	performance reliability fuzz site man wheel zipapp package-check matrix
+	performance reliability fuzz site man wheel zipapp package-check matrix figures
 
 help: ## show these goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ judge: $(VENV)/.ready ## compare with real boots and the kernels' own answers, f
 mutate: $(VENV)/.ready ## break each rule of the tree on purpose and show which tests notice
 	@$(BIN)/python tests/mutate.py
 
+figures: $(VENV)/.ready ## count the tree: lines, functions, docstrings, tests, seconds to import
+	@$(BIN)/python tests/figures.py
+
 docs: $(VENV)/.ready ## write what commands print into the documents
 	@$(BIN)/python docs/generate.py
 
@@ -91,8 +94,8 @@ zipapp: $(VENV)/.ready ## build build/xenp2m.pyz: one file for hosts without pip
 package-check: $(VENV)/.ready ## build, install and try every package (ARGS=--debian: with Debian 12's Python, too)
 	@$(BIN)/python -m release.check $(ARGS)
 
-matrix: $(VENV)/.ready ## the main tests with every Python of this machine, and the oldest libraries (ARGS="tests/...")
-	@$(BIN)/python -m release.matrix $(ARGS)
+matrix: $(VENV)/.ready ## test with every Python of this machine and the oldest libraries, write docs/matrix.md
+	@$(BIN)/python -m release.matrix --document docs/matrix.md $(ARGS)
 
 clean: ## remove .venv, caches and built files
 	@rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -22,6 +22,7 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 highlight_language = "none"
 default_role = "code"
+smartquotes = False  # -- is what is typed
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -42,6 +43,9 @@ html_theme_options = {
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+html_show_copyright = False
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 
 man_pages = [("commands", "xenp2m", "the memory of a Xen PV host, worked out exactly", author, 1)]
 

@@ -21,6 +21,8 @@ _HEAD = f"""\
 
 Written by `make docs` from the help of version {__version__}; `xenp2m VERB --help` shows the same.
 
+## Synopsis
+
 **xenp2m** VERB [ARGUMENT]...
 
 PFNs and addresses are decimal or begin with `0x`, sizes end in `K`, `M`, `G` or `T`; `-` is standard input.
@@ -89,7 +91,7 @@ def _paragraphs(text: str) -> Iterator[str]:
             margin = min(len(line) - len(line.lstrip()) for line in lines)
             yield "```\n" + "\n".join(line[margin:].rstrip() for line in lines) + "\n```"
         else:
-            yield _escaped(" ".join(paragraph.split()))
+            yield _escaped(re.sub(r"(?<=Example: )(xenp2m .+)", r"`\1`", " ".join(paragraph.split())))
 
 
 def _escaped(text: str) -> str:

@@ -101,7 +101,7 @@ def _from_client(
 ) -> Finished:
     held = client.submit(_same, sweep, pure=False)
     futures = [client.submit(_chunk_of, held, *chunk, pure=False, retries=TRIES) for chunk in chunks]
-    lost = (distributed.KilledWorker, distributed.client.FutureCancelledError, OSError)
+    lost = (distributed.KilledWorker, distributed.CancelledError, OSError)
     try:
         for future in distributed.as_completed(futures, loop=client.loop):
             yield future.result()
