@@ -90,7 +90,8 @@ def _debugfs():
 
 def _archives():
     path = _folder() / "sound.npz"
-    npz.save(Source(Origin("a", "b"), Guest(), P2M(_RUNS)), path)
+    with path.open("wb") as file:
+        npz.save(Source(Origin("a", "b"), Guest(), P2M(_RUNS)), file)
     return [path.read_bytes()]
 
 

@@ -67,15 +67,16 @@ def command(source: str, form: str, output: str | None, force: bool, salvage: bo
     check_target(output, force=force)
     opened = open_source(source, salvage=salvage)
     if form == "npz":
-        npz.save(hashed(opened, source, asked=False, as_json=True), output)
-        return 0
-    if opened.m2p is not None:
+        opened = hashed(opened, source, asked=False, as_json=True)
+    elif opened.m2p is not None:
         raise InputError(opened.origin.name, "a guest's map", opened.origin.format)
     with written(output, force=force) as file:
         if form in _IMAGES:
             image = _image(opened, file, _IMAGES[form])
         elif form in _TEXTS:
             _write_text(opened, form, file)
+        elif form == "npz":
+            npz.save(opened, file)
         else:
             write_parquet(opened, file)
     if form in _IMAGES:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import asdict
@@ -29,6 +28,7 @@ from xenp2m.sources.source import Guest, Leaves, Origin, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -61,26 +61,14 @@ def sniff(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04") and head[30 : 30 + len(_MARK)] == _MARK
 
 
-def save(source: Source, path: Path | str) -> None:
-    """Write `source` without its memory to `path`: beside it first, then renamed.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in _arrays(source):
-                info = zipfile.ZipInfo(f"{name}.npy", _STAMP)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                with archive.open(info, "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-        beside.replace(target)
-    except OSError as error:
-        raise InputError(str(path), "a place to write", error.strerror or str(error)) from None
-    finally:
-        beside.unlink(missing_ok=True)
+def save(source: Source, file: BinaryIO) -> None:
+    """Write `source` without its memory to a new file."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in _arrays(source):
+            info = zipfile.ZipInfo(f"{name}.npy", _STAMP)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(info, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
 def _arrays(source: Source) -> list[tuple[str, NDArray[Any]]]:
