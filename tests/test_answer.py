@@ -151,6 +151,9 @@ def test_a_finding_of_a_later_version_brings_its_story(tmp_path):
         ({"outcome": "flies"}, "outcome: expected one of boots"),
         ({"outcome": ["boots"]}, "outcome: expected one of boots"),
         ({"findings": {}}, "findings: expected a list"),
+        ({"assumed": ["x" * 10_000_000]}, "assumed: expected up to 1000 lines"),
+        ({"assumed": ["x"] * 100_000}, "assumed: expected up to 1000 lines"),
+        ({"findings": [{}] * 100_000}, "findings: expected a list of up to 1000"),
         ({"findings": [7]}, r"findings\[0\]"),
         ({"findings": [{"code": "x", "severity": "note", "what": "", "why": "", "fix": ""}]}, "findings"),
     ]
@@ -160,6 +163,7 @@ def test_a_finding_of_a_later_version_brings_its_story(tmp_path):
             ("fatal", "", []),
             (["note"], "", []),
             ("note", 5, []),
+            ("note", "x" * 10_000_000, []),
             ("note", "", [[2, 1]]),
             ("note", "", [[0, 1 << 60]]),
             ("note", "", [["0", 1]]),

@@ -278,6 +278,26 @@ def test_a_version_newer_than_the_newest_known_is_said(xenp2m):
     )
 
 
+@pytest.mark.parametrize(
+    ("closed", "words", "status"),
+    [
+        ("<&-", "plan", 0),
+        ("<&-", "plan -", 2),
+        ("<&-", "show -", 2),
+        ("<&-", "report -o -", 0),
+        (">&-", "plan", 2),
+        ("2>&-", "plan", 0),
+        ("2>&-", "plan missing.log", 2),
+    ],
+)
+def test_streams_that_are_closed(closed, words, status):
+    run = subprocess.run(
+        ["sh", "-c", f'"$0" -m xenp2m {words} {closed}', sys.executable], capture_output=True, check=False
+    )
+    assert run.returncode == status
+    assert run.stderr.count(b"\n") == (status == 2 and "2>" not in closed)
+
+
 def test_output_without_unicode():
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "80"}
     run = subprocess.run(

@@ -145,6 +145,8 @@ def test_what_no_save_wrote_is_refused(tmp_path, changes):
         ("guest", "colour", 1),
         ("origin", "name", 5),
         ("origin", "sha256", []),
+        ("origin", "name", "x" * 5000),
+        ("", "lost", ["x" * 5000]),
         ("", "lost", "abc"),
         ("", "inferred", [5]),
         ("", "findings", [["map-foreign", 5, "", []]]),

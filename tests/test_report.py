@@ -1,6 +1,7 @@
 """The report: what stands in the file, and what does not."""
 
 import hashlib
+import io
 import json
 import lzma
 import re
@@ -268,6 +269,19 @@ def test_a_finding_tells_its_story():
     text = page(report_of_plan(plan, "a host", []), "0").decode()
     assert "image-conflict" in text
     assert plan.findings[0].story.fix in text.replace("&#34;", '"').replace("&#39;", "'")
+
+
+@pytest.mark.parametrize("pack", [bytes, lzma.compress])
+def test_standard_input_is_hashed_while_it_is_read(report, tmp_path, monkeypatch, pack):
+    row = {"kernel": "6.1", "in": {"nr_pages": 0x10000, "e820": [[0, 0x10000 << 12, 1]]}}
+    data = pack(json.dumps(row).encode())
+    stdin = type("Stdin", (), {"buffer": io.BytesIO(data)})()
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert report("-", "-o", tmp_path / "page.html")[0] == 0
+    assert sys.stdin is stdin
+    text = (tmp_path / "page.html").read_text()
+    assert hashlib.sha256(data).hexdigest() in text
+    assert f"<dd>{len(data):,} bytes</dd>" in text
 
 
 def test_control_characters_do_not_reach_the_page():

@@ -44,6 +44,17 @@ Exit status: 0 clean (notes allowed), 1 a finding of severity warning or worse,
 """
 
 
+def _fill_streams() -> None:
+    """Streams that were closed when the process began: nothing to read, nobody to complain to, no output."""
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:
+        sys.stderr.write("xenp2m: output: expected a place that can be written, got none\n")
+        sys.exit(2)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its status.
 
@@ -51,6 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: what follows the program's name; `sys.argv` without it.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    _fill_streams()
     if not os.environ.get("_XENP2M_COMPLETE"):
         if not given or given[0] in ("--help", "-h", "help"):
             width = max(map(len, VERBS))

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from stat import S_ISREG
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 import click
 
 from xenp2m.cli.progress import progress
 from xenp2m.sources import detect
 from xenp2m.sources.binary import Binary
-from xenp2m.sources.source import Source
+from xenp2m.sources.source import Origin, Source
 
-__all__ = ["complain", "hashed", "json_option", "open_source", "salvage_option"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "HashingInput",
+    "complain",
+    "hashed",
+    "hashed_input",
+    "json_option",
+    "open_source",
+    "salvage_option",
+]
 
 HASHED = 1 << 28
 """Bytes of a file up to which its hash is part of the JSON without ``--hash``: a fraction of a second."""
@@ -56,6 +72,39 @@ def _is_file(name: str) -> bool:
         return S_ISREG(os.stat(name).st_mode)  # noqa: PTH116 (a name such as "live:1" is no path)
     except (OSError, ValueError):
         return False
+
+
+class HashingInput:
+    """Standard input, which can be read only once: its bytes are counted and hashed on their way."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def read(self, count: int = -1) -> bytes:
+        """As of a binary file."""
+        data = self._stream.read(count)
+        self._digest.update(data)
+        self._size += len(data)
+        return data
+
+    def origin(self) -> Origin:
+        """What was read; what nobody wanted is read now."""
+        while self.read(1 << 20):
+            pass
+        return Origin("standard input", "text", self._size, self._digest.hexdigest())
+
+
+@contextmanager
+def hashed_input() -> Iterator[HashingInput]:
+    """Standard input is hashed by whoever reads it inside the block."""
+    before, hashing = sys.stdin, HashingInput(sys.stdin.buffer)
+    sys.stdin = cast("TextIO", SimpleNamespace(buffer=hashing))
+    try:
+        yield hashing
+    finally:
+        sys.stdin = before
 
 
 def complain(message: str) -> None:

@@ -14,7 +14,7 @@ import click
 
 from xenp2m import __version__
 from xenp2m.checks.map import map_findings
-from xenp2m.cli.opening import hashed, open_source, salvage_option
+from xenp2m.cli.opening import HashingInput, hashed, hashed_input, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, write_file
 from xenp2m.cli.planning import host_options, options_of
 from xenp2m.cli.progress import progress
@@ -168,7 +168,9 @@ def _words(said: dict[str, Any]) -> str:
 
 
 def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject:
-    items = list(read_hosts(inputs, options_of(dict(said)), look=active().learn_from))
+    options = options_of(dict(said))
+    with hashed_input() as piped:
+        items = list(read_hosts(inputs, options, look=active().learn_from))
     if len(items) != 1:
         raise InputError("report", "one host", f"{len(items)} of them")
     (item,) = items
@@ -176,7 +178,7 @@ def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject
         raise item.error or InputError(item.where, "a host")
     plan = make_plan(item.host)
     names = ("e820", "frames", "extents", "balloon") if plan.p2m is not None else ("maps",)
-    report = report_of_plan(plan, item.title.partition("   from ")[0], list(_origins(inputs)), words)
+    report = report_of_plan(plan, item.title.partition("   from ")[0], list(_origins(inputs, piped)), words)
     figures = [(name, partial(plan_figure, plan, name)) for name in names]
     return _Subject(report, plan.findings, figures, plan.p2m, predicted=True)
 
@@ -206,11 +208,11 @@ def _name(subject: _Subject) -> str:
     return f"the plan of {origins}" if subject.predicted else origins
 
 
-def _origins(inputs: Sequence[str]) -> Iterator[Origin]:
-    """The inputs of a plan with their hashes; standard input was read and is gone."""
+def _origins(inputs: Sequence[str], piped: HashingInput) -> Iterator[Origin]:
+    """The inputs of a plan with their hashes."""
     for name in inputs:
         if name == "-":
-            yield Origin("standard input", "text")
+            yield piped.origin()
         else:
             with Binary(name) as file:
                 yield Origin(name, "text", file.size, file.sha256())

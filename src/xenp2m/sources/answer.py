@@ -17,7 +17,7 @@ from xenp2m.findings import Finding, Outcome, Severity, Story
 from xenp2m.frames import GEOMETRIES, GEOMETRY_64, Kind
 from xenp2m.p2m import P2M
 from xenp2m.sources.feed import FileFeed, open_feed
-from xenp2m.sources.source import Guest, Origin, Source
+from xenp2m.sources.source import MOST_TEXT, Guest, Origin, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ __all__ = ["read", "sniff"]
 
 _HEAD = re.compile(rb'\s*\{(?:\s*"id": ?(?:"[^"\\]{0,200}"|\d{1,20}|null),)?\s*"schema": ?1\b')
 _MOST_BYTES = 256 << 20
+_MOST_ROWS = 1000
 _PIECE = 1 << 20
 _MOST_PFN = 1 << 52
 _MOST = {Kind.MFN.value: 1 << 62, Kind.FOREIGN.value: 1 << 62, Kind.OTHER.value: 1 << 63}
@@ -82,8 +83,9 @@ def _source(answer: dict[str, Any], name: str, size: int | None) -> Source:
     geometry = GEOMETRIES.get(bits, GEOMETRY_64) if isinstance(bits, int) else GEOMETRY_64
     p2m = P2M(_runs(listed, name), geometry=geometry, beyond=Kind.UNKNOWN)
     origin = Origin(name, "answer of show" if outcome is None else "answer of plan", size)
-    assumed = answer.get("assumed")
-    lines = [line for line in assumed if isinstance(line, str)] if isinstance(assumed, list) else []
+    lines = answer.get("assumed", [])
+    if not isinstance(lines, list) or len(lines) > _MOST_ROWS or not all(map(_is_text, lines)):
+        raise InputError(f"{name}: assumed", f"up to {_MOST_ROWS} lines", shorten(lines))
     return Source(
         origin,
         Guest(geometry),
@@ -107,18 +109,22 @@ def _outcome(answer: dict[str, Any], name: str) -> Outcome | None:
 
 def _findings(listed: Any, name: str) -> Iterator[Finding]:  # noqa: ANN401 (any JSON value)
     """The findings; one of a code that this version does not know brings its own story."""
-    if not isinstance(listed, list):
-        raise InputError(f"{name}: findings", "a list", shorten(listed))
+    if not isinstance(listed, list) or len(listed) > _MOST_ROWS:
+        raise InputError(f"{name}: findings", f"a list of up to {_MOST_ROWS}", shorten(listed))
     severities = {str(severity): severity for severity in Severity}
     for number, entry in enumerate(listed):
         told = entry if isinstance(entry, dict) else {}
         code, severity, what, why, fix = (told.get(k) for k in ("code", "severity", "what", "why", "fix"))
         texts = [code, severity, what, why, fix]
         spans = _spans(told.get("pfns"))
-        if not all(isinstance(text, str) for text in texts) or severity not in severities or spans is None:
+        if not all(map(_is_text, texts)) or severity not in severities or spans is None:
             raise InputError(f"{name}: findings[{number}]", "a finding of plan or show", shorten(entry))
         story = STORIES.get(str(code)) or Story(str(code), severities[severity], str(why), "", str(fix), "")
         yield Finding(story, str(what), "" if why == story.title else str(why), spans)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_TEXT
 
 
 def _spans(listed: Any) -> tuple[Range, ...] | None:  # noqa: ANN401 (any JSON value)

@@ -24,7 +24,7 @@ from xenp2m.findings import Finding
 from xenp2m.frames import GEOMETRIES, Kind
 from xenp2m.p2m import P2M
 from xenp2m.runtable import KINDS, RunTable
-from xenp2m.sources.source import Guest, Leaves, Origin, Source
+from xenp2m.sources.source import MOST_TEXT, Guest, Leaves, Origin, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,18 +204,20 @@ def _typed(told: dict[str, Any], kinds: dict[str, tuple[type, ...]]) -> dict[str
     for key, value in told.items():
         if type(value) not in kinds[key]:
             raise ValueError(f"{key} cannot be {shorten(value)}")
-        if type(value) is int:
-            _row([value], int)
+        if type(value) in (int, str):
+            _row([value], type(value))
     return told
 
 
 def _row(values: object, kind: type) -> list[Any]:
-    """`values`, when it is a list of nothing but `kind`; numbers of 64 bits or -1."""
+    """`values`, when it is a list of nothing but `kind`; numbers of 64 bits or -1, texts of a paragraph."""
     if not isinstance(values, list):
         raise ValueError(f"expected a list, got {shorten(values)}")
     for value in values:
         if type(value) is not kind or (type(value) is int and not -1 <= value < 1 << 64):
             raise ValueError(f"expected {kind.__name__}, got {shorten(value)}")
+        if type(value) is str and len(value) > MOST_TEXT:
+            raise ValueError(f"expected a text of up to {MOST_TEXT:,} characters, got {shorten(value)}")
     return values
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from xenp2m.findings import Finding, Outcome
     from xenp2m.p2m import P2M
 
-__all__ = ["Guest", "LazySource", "Leaves", "Memory", "Origin", "Progress", "Source"]
+__all__ = ["MOST_TEXT", "Guest", "LazySource", "Leaves", "Memory", "Origin", "Progress", "Source"]
+
+MOST_TEXT = 4096
+"""Characters of one text that an input may bring to be shown: a path or a paragraph, and no more."""
 
 
 class Progress(Protocol):
