@@ -26,7 +26,7 @@ from tests_xen.errors import LabError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Suite", "cache_dir", "install_tools", "only_run"]
+__all__ = ["Suite", "cache_dir", "install_tools", "only_run", "scratch_dir"]
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN_SUITES = {
@@ -65,9 +65,14 @@ def cache_dir() -> Path:
     return Path(base) / "xenp2m-xen"
 
 
+def scratch_dir() -> Path:
+    """Where a run keeps what nobody needs after it."""
+    return cache_dir() / "scratch"
+
+
 @contextlib.contextmanager
 def only_run() -> Iterator[None]:
-    """Keep a second run away, from the cache and from the processors.
+    """Keep a second run away, from the cache and from the processors, and clear up after a killed one.
 
     Raises:
         LabError: there is one already.
@@ -78,6 +83,7 @@ def only_run() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise LabError(f"another run is at work ({lock.name})") from error
+        shutil.rmtree(scratch_dir(), ignore_errors=True)
         yield
 
 
@@ -119,7 +125,8 @@ def install_tools() -> None:
     for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
         status, text = _tried(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", *patience, *words])
     if status or _missing():
-        raise LabError(f"apt-get install {' '.join(packages)}: {_reason(text)}")
+        reason = _reason(text) if status else "all is well, and yet something is not on PATH"
+        raise LabError(f"apt-get install {' '.join(packages)}: {reason}")
 
 
 def _missing() -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests_xen.apt import scratch_dir
 from tests_xen.build import shim
 from tests_xen.hosts import map_records
 from tests_xen.initramfs import ramdisk
@@ -82,7 +83,8 @@ def boot(
         files: dom0's initial ramdisk.
         limit: seconds after which QEMU is ended.
     """
-    with tempfile.TemporaryDirectory(prefix="xenp2m-xen-") as name:
+    scratch_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch_dir()) as name:
         place = Path(name)
         disk = place / "out.img"
         with disk.open("wb") as empty:
