@@ -1,4 +1,4 @@
-"""Make cores, saved streams and lists of real PV guests: ``python -m tests_xen.artefacts DIRECTORY``.
+"""Make cores, saved streams and lists of real PV guests, and compare what they tell.
 
 Two guests run under one dom0: a small one of our own, whose files are complete and tiny, and Linux
 with ``e820_host=1``. Each is dumped and saved as built, the Linux one again after ballooning, and both
@@ -12,23 +12,20 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import drgn
 
 import xenp2m
-from tests_xen.apt import cache_dir, install_tools, only_run
+from tests_xen.apt import cache_dir
 from tests_xen.compare import Verdict
-from tests_xen.errors import LabError
 from tests_xen.guests import failed, files_with_guests
-from tests_xen.matrix import ARTEFACTS
-from tests_xen.packages import hypervisor, kernel
-from tests_xen.qemu import boot
 from tests_xen.readout import dumped_pairs
 from xenp2m.frames import Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests_xen.hosts import Host
     from tests_xen.packages import Kernel
     from tests_xen.qemu import Boot
@@ -56,12 +53,7 @@ def judged(came: Boot) -> Verdict:
     """What the files of a run do not tell alike; they stay in the cache until the next run."""
     place = cache_dir() / "artefacts"
     shutil.rmtree(place, ignore_errors=True)
-    return _judged(came, place)
-
-
-def _judged(came: Boot, place: Path) -> Verdict:
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "console.log").write_bytes(came.console)
+    place.mkdir(parents=True)
     for name, content in came.files.items():
         (place / name).write_bytes(content)
     if came.files.get("status") != b"0\n":
@@ -123,25 +115,3 @@ def _banner(place: Path) -> list[str]:
         if found != printed[0].encode():
             wrong.append(f"{name}.elf: drgn reads {found[:60]!r}")
     return wrong
-
-
-def main() -> int:
-    """Make them; 1 if they disagree, 2 if they could not be made."""
-    if len(sys.argv) != 2:
-        print("usage: python -m tests_xen.artefacts DIRECTORY", file=sys.stderr)
-        return 2
-    try:
-        install_tools()
-        with only_run():
-            linux = kernel(ARTEFACTS.linux)
-            came = boot(ARTEFACTS, hypervisor(ARTEFACTS.xen), linux, files(ARTEFACTS, linux), SECONDS)
-            verdict = _judged(came, Path(sys.argv[1]))
-    except LabError as error:
-        print(f"tests_xen: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(verdict.differences) or f"all files tell the same map: {verdict.pfns:,} entries")
-    return int(bool(verdict.differences))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

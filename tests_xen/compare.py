@@ -83,7 +83,7 @@ def _differences(answer: dict[str, Any], boot: Boot, readout: Readout | None) ->
         "outcome": boot.outcome,
         "dom0_e820": _printed_map(boot.console),
         "kinds": readout.kinds if readout else None,
-        "remapped": _count(boot.console, rb"Remapped (\d+) page"),
+        "remapped": _number(boot.console, rb"Remapped (\d+) page"),
     }
     if boot.outcome not in OUTCOMES:
         return [f"nothing to compare: {boot.why_not}"]
@@ -92,9 +92,9 @@ def _differences(answer: dict[str, Any], boot: Boot, readout: Readout | None) ->
     wrong = _worded(boot_differences(answer, expected), answer, expected)
     if "p2m" not in answer:
         return wrong
-    real = {"released": _count(boot.console, rb"Released (\d+) page")}
+    real = {"released": _number(boot.console, rb"Released (\d+) page")}
     if "initrd_moved" in answer:
-        real["initrd_moved"] = _address(boot.console, rb"RAMDISK: \[mem 0x([0-9a-f]+)-")
+        real["initrd_moved"] = _number(boot.console, rb"RAMDISK: \[mem 0x([0-9a-f]+)-", 16)
     if readout is not None:
         real |= {
             "p2m_size": readout.size,
@@ -133,14 +133,9 @@ def _printed_map(console: bytes) -> list[list[int | str]]:
     return entries
 
 
-def _count(console: bytes, pattern: bytes) -> int | None:
+def _number(console: bytes, pattern: bytes, base: int = 10) -> int | None:
     match = re.search(pattern, console)
-    return int(match[1]) if match else None
-
-
-def _address(console: bytes, pattern: bytes) -> int | None:
-    match = re.search(pattern, console)
-    return int(match[1], 16) if match else None
+    return int(match[1], base) if match else None
 
 
 def _list_pages(readout: Readout) -> int:

@@ -7,14 +7,13 @@ Dom0's own map is held against the kernel's memory, the maps of two guests again
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tests_xen.compare import Verdict
 from tests_xen.guests import failed, files_with_guests
-from tests_xen.readout import dumped_pairs, read_p2m
+from tests_xen.readout import FOREIGN, IDENTITY, INVALID, dumped_pairs, read_p2m
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["SECONDS", "files", "judged"]
 
 SECONDS = 400.0
-
-_INVALID = (1 << 64) - 1
-_IDENTITY, _FOREIGN = 1 << 62, 1 << 63
-_WORD = re.compile(r"^word ([0-9a-f]+) (\d+) ([0-9a-f]+) (-?\d+)$", re.MULTILINE)
 
 
 def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
@@ -66,40 +61,35 @@ def _own(files: dict[str, bytes]) -> tuple[int, list[str]]:
 def _guest(files: dict[str, bytes], name: str) -> tuple[int, list[str]]:
     found = _map(files[f"{name}.json"])
     pairs = dumped_pairs(files[f"{name}.mfndump"])
-    expected = np.full(found.size, _INVALID, np.uint64)
+    expected = np.full(found.size, INVALID, np.uint64)
     expected[np.array(list(pairs), np.int64)] = np.array(list(pairs.values()), np.uint64)
-    own = found < np.uint64(_IDENTITY)
-    wrong = int(np.count_nonzero(np.where(own, found, np.uint64(_INVALID)) != expected))
+    own = found < np.uint64(IDENTITY)
+    wrong = int(np.count_nonzero(np.where(own, found, np.uint64(INVALID)) != expected))
     return found.size, [f"{name}: {wrong} of {found.size} entries differ"] if wrong else []
 
 
 def _map(text: bytes) -> NDArray[np.uint64]:
     """The words of a map of ``xenp2m show --json``."""
     answer: dict[str, Any] = json.loads(text)
-    words = np.full(answer["p2m"][-1][1], _INVALID, np.uint64)
+    words = np.full(answer["p2m"][-1][1], INVALID, np.uint64)
     for start, end, kind, *number in answer["p2m"]:
         if kind == "identity":
-            words[start:end] = np.arange(start, end, dtype=np.uint64) | np.uint64(_IDENTITY)
+            words[start:end] = _ascending(start | IDENTITY, end - start, 1)
         elif kind != "missing":
             first, step = (*number, 1)[:2]
-            run = np.uint64(first) + np.arange(end - start, dtype=np.int64).astype(np.uint64) * np.uint64(
-                step % (1 << 64)
-            )
-            words[start:end] = run | np.uint64(_FOREIGN if kind == "foreign" else 0)
+            words[start:end] = _ascending(first | (FOREIGN if kind == "foreign" else 0), end - start, step)
     return words
 
 
 def _kernel(text: bytes, size: int) -> NDArray[np.uint64]:
     """The words of dom0's list as its kernel has them, up to `size`."""
     readout = read_p2m(text.decode())
-    words = np.full(max(size, readout.read), _INVALID, np.uint64)
+    words = np.full(max(size, readout.read), INVALID, np.uint64)
     for start, end, kind in readout.kinds:
         if kind == "identity" and start < size:
-            end = min(end, words.size)
-            words[start:end] = np.arange(start, end, dtype=np.uint64) | np.uint64(_IDENTITY)
-    for start_hex, count, value, step in _WORD.findall(text.decode()):
-        start, number = int(start_hex, 16), int(count)
-        words[start : start + number] = _ascending(int(value, 16), number, int(step))
+            words[start:end] = _ascending(start | IDENTITY, min(end, words.size) - start, 1)
+    for start, count, value, step in readout.words:
+        words[start : start + count] = _ascending(value, count, step)
     return words[:size]
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tests_xen.errors import LabError
 
-__all__ = ["Readout", "dumped_pairs", "read_p2m"]
+__all__ = ["FOREIGN", "IDENTITY", "INVALID", "Readout", "dumped_pairs", "read_p2m"]
 
 LEAF = 512
-_INVALID = (1 << 64) - 1
-_FOREIGN, _IDENTITY = 1 << 63, 1 << 62
+INVALID = (1 << 64) - 1
+FOREIGN, IDENTITY = 1 << 63, 1 << 62
 _HIGHEST_MFN = 1 << 40
 _RUN = re.compile(r"^(leaf|word) ([0-9a-f]+) (\d+) ([0-9a-f]+) (-?\d+)$", re.MULTILINE)
 
@@ -21,6 +21,7 @@ class Readout:
     """What was read from one dom0.
 
     Attributes:
+        words: start PFN, count, first word and step of every run of words, as they are in the list.
         kinds: start PFN, end PFN and kind over the whole list, an identity leaf resolved by the
             frame behind it.
         read: PFNs up to the end of the last leaf page that is not shared: those were read word by
@@ -32,6 +33,7 @@ class Readout:
         last_pfn: the end of the list as tools are told it (``shared_info.arch.max_pfn``).
     """
 
+    words: list[tuple[int, int, int, int]]
     kinds: list[tuple[int, int, str]]
     read: int
     size: int
@@ -52,11 +54,13 @@ def read_p2m(text: str) -> Readout:
     size = int(_number(text, r"symbol xen_p2m_size ([0-9a-f]+)"), 16)
     shared = {int(_number(text, rf"shared {name} ([0-9a-f]+)"), 16): name for name in ("missing", "identity")}
     runs: list[tuple[int, int, str]] = []
+    words = []
     own = read = 0
     for what, start_hex, count_text, value_hex, step_text in _RUN.findall(text):
         start, count, value = int(start_hex, 16), int(count_text), int(value_hex, 16)
         if what == "word":
-            runs.append((start, start + count, _kind(start, value, int(step_text), count)))
+            words.append((start, count, value, int(step_text)))
+            runs.append((start, start + count, _kind(*words[-1])))
             continue
         hits = {(mfn - value) * int(step_text) for mfn in shared} if step_text != "0" else set()
         if any(0 <= hit < count for hit in hits):
@@ -70,6 +74,7 @@ def read_p2m(text: str) -> Readout:
     if not kinds or kinds[0][0] != 0 or kinds[-1][1] != size:
         raise LabError("the runs of dom0's list do not cover it")
     return Readout(
+        words=words,
         kinds=kinds,
         read=read,
         size=size,
@@ -87,13 +92,13 @@ def _number(text: str, pattern: str) -> str:
     return match[1]
 
 
-def _kind(start: int, value: int, step: int, count: int) -> str:
-    if value == _INVALID and (step == 0 or count == 1):
+def _kind(start: int, count: int, value: int, step: int) -> str:
+    if value == INVALID and (step == 0 or count == 1):
         return "missing"
-    if value & _FOREIGN:
+    if value & FOREIGN:
         return "foreign"
-    if value & _IDENTITY:
-        right = value & ~_IDENTITY == start and (step == 1 or count == 1)
+    if value & IDENTITY:
+        right = value & ~IDENTITY == start and (step == 1 or count == 1)
         return "identity" if right else "other"
     return "mfn"
 
