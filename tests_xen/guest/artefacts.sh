@@ -18,6 +18,7 @@ shrink() { # GUEST MIB: until it has; xl gives a restored domain its target and 
     return 1
 }
 
+trap 'cp /var/log/xen/console/guest-linux.log /out/linux.console' EXIT
 set -e
 xl create /small.cfg
 sleep 1
@@ -32,11 +33,11 @@ xl destroy small
 xl create /linux.cfg
 ready linux
 snapshot linux built
-xl save -c linux /out/linux.built.save
+xl save linux /out/linux.built.save
+xl restore /out/linux.built.save
 shrink linux 136
 snapshot linux ballooned
 xl save linux /out/linux.ballooned.save
 xl restore /out/linux.ballooned.save
 sleep 3
 snapshot linux restored
-cp /var/log/xen/console/guest-linux.log /out/linux.console
