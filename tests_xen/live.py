@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECONDS", "files", "judged"]
 
-SECONDS = 400.0
+SECONDS = 600.0
 
 
 def files(host: Host, linux: Kernel) -> dict[str, bytes | str]:
