@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["START", "libraries", "toolstack_files"]
 
 _PROGRAMS = (
-    "xl", "xenstored", "xenconsoled", "xen-init-dom0", "xen-mfndump", "libxl-save-helper", "xenctx",
+    "xl", "xenstored", "xenconsoled", "xen-init-dom0", "xen-mfndump", "libxl-save-helper",
 )  # fmt: skip
 _OPENED_LATE = ("libgcc_s.so.1",)
 """Libraries that no program names: pthread_cancel opens this one, and xl aborts without it."""
@@ -59,7 +59,7 @@ def toolstack_files(suite: str) -> dict[str, bytes | str]:
         if not inside.startswith("usr/bin/"):
             files[f"usr/sbin/{name}"] = f"/{inside}"
         todo.append(found[name])
-    files |= {f"usr/bin/xenstore-{name}": "xenstore" for name in ("read", "write", "ls")}
+    files["usr/bin/xenstore-write"] = "xenstore"
     return files | libraries(roots, todo)
 
 
