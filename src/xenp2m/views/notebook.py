@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from html import escape
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from xenp2m.entries import runs_of
 from xenp2m.findings import Finding
 from xenp2m.p2m import P2M
 from xenp2m.plan import Plan
+from xenp2m.runtable import RunTable
 from xenp2m.sources.source import Source
+from xenp2m.views.bins import few_parts, memory_end
 from xenp2m.views.palette import LOOKS, parts
 from xenp2m.views.plan_text import shown_end
 from xenp2m.views.strip import cells
@@ -17,6 +20,8 @@ from xenp2m.views.text import plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from xenp2m.extents import Run
     from xenp2m.views.palette import Part
@@ -74,16 +79,14 @@ def _source(source: Source) -> str:
 
 
 def _map(p2m: P2M) -> str:
-    runs = p2m.extents()
+    table, end = p2m.table(), memory_end(p2m)
+    number = int(table.start.size)
     kinds = ", ".join(f"{size(pages)} {kind.value}" for kind, pages in p2m.count().items())
-    head = f"<div>{len(p2m):,} PFNs in {plural(len(runs), 'extent')}: {escape(kinds)}</div>"
-    table = [(run.start, run.end, run.kind.value, _behind(run)) for run in runs[:_ROWS]]
-    strip = _strip(list(parts(runs)), max(_end(runs), 1))
-    return f"<div>{head}{strip}{_table(table, 'first MFN', len(runs) - len(table))}</div>"
-
-
-def _end(runs: Sequence[Run]) -> int:
-    return max((run.end for run in runs if run.step), default=len(runs) and runs[-1].end)
+    head = f"<div>{len(p2m):,} PFNs in {plural(number, 'extent')}: {escape(kinds)}</div>"
+    columns: list[NDArray[Any]] = [column[:_ROWS] for column in table]
+    rows = [(run.start, run.end, run.kind.value, _behind(run)) for run in runs_of(RunTable(*columns))]
+    shown = _strip(few_parts(p2m, end), end) + _table(rows, "first MFN", number - len(rows))
+    return f"<div>{head}{shown}</div>"
 
 
 def _behind(run: Run) -> str:
