@@ -27,7 +27,7 @@ from xenp2m.recover import host_of_log
 from xenp2m.sizing import size_dom0
 from xenp2m.sweep.grid import dom0_mem_values, kernel_values, rules_values
 from xenp2m.views.answer import answer
-from xenp2m.views.diagnosis_json import diagnosis_object
+from xenp2m.views.diagnosis_answer import diagnosis_object
 
 __all__ = ["TARGETS"]
 

@@ -14,7 +14,7 @@ from xenp2m.diagnosis.diagnose import diagnose
 from xenp2m.findings import Severity
 from xenp2m.logs.oneboot import read_one_boot
 from xenp2m.logs.redact import redacted_log
-from xenp2m.views.diagnosis_json import diagnosis_object
+from xenp2m.views.diagnosis_answer import diagnosis_object
 from xenp2m.views.diagnosis_text import diagnosis_lines
 
 __all__ = ["command"]
