@@ -207,3 +207,10 @@ def test_answers_of_the_comparison_are_valid(capsys):
     validator = Draft202012Validator(schema)
     validator.validate(rows(out)[0])
     assert not validator.is_valid(rows(out)[0] | {"machines": 0})
+
+
+def test_four_entries_a_page_are_told_as_well(capsys):
+    status, out, _ = xenp2m(capsys, "explore", "seed", "--entries", "4", "--ops", "boot", "--json")
+    (answer,) = rows(out)
+    assert (status, answer["geometry"]["entries"], answer["depth"]) == (1, 4, 1)
+    assert {"over-reach-leaf", "over-reach-mid"} <= {found["code"] for found in answer["findings"]}

@@ -154,6 +154,8 @@ class _Guest:
 
 
 _ENDS = frozenset({"brk-exceeded"})
+_MOST_FRAMES = 27
+"""Frames of a toy of which every start is tried for the plainest trace."""
 
 
 def retrace(found: Found, scope: Scope) -> Counterexample:
@@ -174,8 +176,9 @@ def retrace(found: Found, scope: Scope) -> Counterexample:
     for target in found.chain[1:]:
         guests = (_Guest(toy, config, [*ops, op]) for op in _candidates(toy, config, ops, target.last))
         ops = [shot.op for shot in next(g for g in guests if g.is_at(target)).shots]
-    # a fault that needs nothing before it may be plainer behind another list
-    starts = [config] if ops else [c for c in scope.configs() if not kept or c[1:] == config[1:]]
+    # a fault that needs nothing before it may be plainer behind another list; of 64 frames that takes minutes
+    alone = ops or toy.end > _MOST_FRAMES
+    starts = [config] if alone else [c for c in scope.configs() if not kept or c[1:] == config[1:]]
     last = (
         _Guest(toy, start, [*ops, op])
         for start in starts
