@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from guests import unpacked
 from xenp2m.cli.app import verbs
 
 TOP = Path(__file__).parent.parent
@@ -93,10 +94,19 @@ def test_the_example_for_python_runs():
     assert "frames-remapped" in run.stdout
 
 
-def test_the_readme_example_runs():
-    (code,) = re.findall(r"```python\n(.*?)```", (TOP / "README.md").read_text(), re.DOTALL)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "boots (<Kind.IDENTITY: 'identity'>, 159) 97\n"
+def test_the_readme_examples_run(tmp_path):
+    unpacked("tiny64-both.save", tmp_path).rename(tmp_path / "vm.save")
+    plan, map_read = (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        for code in re.findall(r"```python\n(.*?)```", (TOP / "README.md").read_text(), re.DOTALL)
+    )
+    assert plan == "boots (<Kind.IDENTITY: 'identity'>, 159) 97\n"
+    looked, counted, memory = map_read.splitlines()
+    assert looked == "(<Kind.IDENTITY: 'identity'>, 2008) [496128 496129 496130] [1]"
+    assert counted == "[(<Kind.MFN: 'mfn'>, 2008), (<Kind.MISSING: 'missing'>, 441)] 0"
+    assert memory == "None 4096 ()"
 
 
 def test_every_module_is_in_the_layer_table():
