@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core_twin import slow_core
 from xenp2m.extents import Run
 from xenp2m.frames import GEOMETRY_32, GEOMETRY_64, Kind
 from xenp2m.p2m import P2M
@@ -157,6 +158,28 @@ def test_a_large_guests_map_is_read_as_runs(tmp_path_factory, runs, wide, shared
         # room for the balloon makes shared pages of missing entries recur
         p2m, source = made(path, [*runs, *room(runs[-1].end)], geometry, shared=shared)
         assert source.p2m.extents() == p2m.extents()
+
+
+@settings(max_examples=60)
+@given(runs=maps(), elf=st.sampled_from([32, 64]), hvm=st.booleans(), gone=st.integers(0, 3), data=st.data())
+def test_any_core_is_what_a_slow_reader_makes_of_it(tmp_path_factory, runs, elf, hvm, gone, data):
+    path = tmp_path_factory.getbasetemp() / "twin.core"
+    # the last frames are the list's own
+    some = st.dictionaries(st.integers(0, 40), st.binary(min_size=1, max_size=64), max_size=4)
+    memory = {pfn: text.ljust(4096, b"\1") for pfn, text in data.draw(some).items()}
+    geometry = GEOMETRY_32 if elf == 32 else GEOMETRY_64
+    runs = [*runs, Run(runs[-1].end, runs[-1].end + 64, Kind.MFN, 1 << 22, 1)]
+    _, source = made(path, runs, geometry, elf=elf, hvm=hvm, gone=gone, memory=memory)
+    slow = slow_core(path)
+    assert source.memory.pfns().tolist() == list(slow)
+    for pfn in data.draw(st.lists(st.sampled_from([*slow]), max_size=9)) + list(memory):
+        mfn, page = slow[pfn]
+        assert source.memory.page(pfn) == page
+        assert page.startswith(memory.get(pfn, b""))
+        assert hvm or source.memory.frame(mfn) == page
+        assert hvm or source.listed.lookup(pfn) == (Kind.MFN, mfn)
+    absent = {pfn for run in runs for pfn in (run.start, run.end)} - slow.keys()
+    assert all(source.memory.page(pfn) is None for pfn in absent)
 
 
 def room(start):
