@@ -227,7 +227,7 @@ class _State:
                     self._add(Fault("stream-absent", "stream", end, f"a record {kind.name}", "none"))
             if self._version >= 3 and Rec.STATIC_DATA_END not in self._seen and not self._early:
                 self._add(Fault("stream-absent", "stream", end, "a record STATIC_DATA_END", "none"))
-        again = self._index.told - self._index.words.size
+        again = self._index.told - self._index.below(PFN_MASK + 1)
         if again:
             got = f"{again:,} PFN words for PFNs told before"
             self._add(Fault("stream-pfn-again", "pages", end, "every PFN once", got))

@@ -77,9 +77,8 @@ def content_faults(facts: MapFacts, memory: Memory, *, pages: bool, e820: Sequen
 
 def _leaves(facts: MapFacts) -> Found:
     leaves = facts.frames.pages
-    slots = facts.index.find(leaves)
-    places = np.append(facts.index.places, -1)[slots]
-    types = np.append(facts.index.types, PageType.XTAB)[slots]
+    places, types = facts.index.places_of(leaves), facts.index.types_of(leaves)
+    types[types < 0] = PageType.XTAB
     where = "record X86_PV_P2M_FRAMES"
     for code, bad, text in (
         ("stream-pfn-range", leaves > np.uint64(facts.frames.end), f"a PFN of at most {facts.frames.end:#x}"),
@@ -93,9 +92,7 @@ def _leaves(facts: MapFacts) -> Found:
 
 
 def _untold(facts: MapFacts) -> Found:
-    pfns = facts.index.pfns
-    told = int(np.searchsorted(pfns, facts.frames.end, side="right"))
-    absent = facts.frames.end + 1 - facts.frames.start - told
+    absent = facts.frames.end + 1 - facts.frames.start - facts.index.below(facts.frames.end + 1)
     if absent > 0:
         yield (
             Fault("stream-pfn-untold", "pages", 0, "a word for every PFN", f"none for {counted(absent)}"),
@@ -118,11 +115,11 @@ def _special(facts: MapFacts, memory: Memory) -> Found:
 
 def _special_page(facts: MapFacts, pfn: int, name: str) -> Found:
     text, got = "", f"PFN {pfn:#x}"
-    slot = int(facts.index.find(np.array([pfn], np.uint64))[0])
+    kind = int(facts.index.types_of(np.array([pfn], np.uint64))[0])
     if pfn > facts.frames.end:
         text = f"a PFN of at most {facts.frames.end:#x}"
-    elif slot < 0 or int(facts.index.types[slot]) != PageType.NOTAB:
-        text, got = "an ordinary page", f"{got}, " + ("never told" if slot < 0 else "of another type")
+    elif kind != PageType.NOTAB:
+        text, got = "an ordinary page", f"{got}, " + ("never told" if kind < 0 else "of another type")
     if text:
         yield Fault("stream-special-page", f"{name} page", 0, text, got), ()
 
@@ -151,22 +148,27 @@ def _map(facts: MapFacts, memory: Memory, e820: Sequence[Entry]) -> Found:
 
 def _agreement(facts: MapFacts, p2m: P2M) -> Found:
     """Entries with a frame against words with a page, both ways."""
-    pfns = facts.index.pfns
-    inside = int(np.searchsorted(pfns, facts.frames.end, side="right"))
-    data = CARRIES[facts.index.types[:inside]]
-    words = p2m.translate(pfns[:inside])
-    framed = (words >> np.uint64(62)) == 0
-    known = words != np.uint64(UNKNOWN_WORD)
-    for bad, text, got in (
-        (known & framed & ~data, "a page for every frame of the list", "none for"),
-        (known & ~framed & data, "a frame for every page of the stream", "none in the list for"),
-    ):
-        if bad.any():
+    totals, shown = [0, 0], [np.empty(0, np.uint64)] * 2
+    for pfns, types in facts.index.blocks():
+        inside = int(np.searchsorted(pfns, facts.frames.end, side="right"))
+        data, words = CARRIES[types[:inside]], p2m.translate(pfns[:inside])
+        framed = (words >> np.uint64(62)) == 0
+        known = words != np.uint64(UNKNOWN_WORD)
+        for way, bad in enumerate((known & framed & ~data, known & ~framed & data)):
             chosen = pfns[:inside][bad]
-            first = int(chosen[0])
-            shown = f"{got} {counted(int(chosen.size))}, the first PFN {first:#x}"
-            ranges = tuple((pfn, pfn + 1) for pfn in chosen[:_SHOWN].tolist())
-            yield Fault("stream-map-disagrees", "P2M list", facts.offset, text, shown), ranges
+            totals[way] += int(chosen.size)
+            shown[way] = np.concatenate((shown[way], chosen))[:_SHOWN]
+    for total, some, text, got in zip(
+        totals,
+        shown,
+        ("a page for every frame of the list", "a frame for every page of the stream"),
+        ("none for", "none in the list for"),
+        strict=True,
+    ):
+        if total:
+            first = f"{got} {counted(total)}, the first PFN {int(some[0]):#x}"
+            ranges = tuple((pfn, pfn + 1) for pfn in some.tolist())
+            yield Fault("stream-map-disagrees", "P2M list", facts.offset, text, first), ranges
 
 
 def _against(facts: MapFacts, p2m: P2M, e820: Sequence[Entry]) -> Found:
@@ -183,11 +185,9 @@ def _against(facts: MapFacts, p2m: P2M, e820: Sequence[Entry]) -> Found:
 
 def _tables(facts: MapFacts, memory: Memory) -> Found:
     """Entries of page tables that are present and point beyond the list."""
-    types = facts.index.types
-    tables = np.flatnonzero((types & 7 >= 1) & (types & 7 <= 4) & CARRIES[types])
-    shown, pfns = 0, facts.index.pfns
-    for slot in tables.tolist():
-        pfn = int(pfns[slot])
+    types, shown = facts.index.rows.type, 0
+    tables = facts.index.pfns((types & 7 >= 1) & (types & 7 <= 4) & CARRIES[types])
+    for pfn in tables.tolist():
         page = memory.page(pfn)
         if page is None:
             continue
@@ -198,7 +198,8 @@ def _tables(facts: MapFacts, memory: Memory) -> Found:
             at = int(bad[0])
             where = f"page table PFN {pfn:#x}, entry {at}"
             text, got = f"a PFN of at most {facts.frames.end:#x}", f"{int(frames[at]):#x}"
-            offset = max(int(facts.index.places[slot]), 0) + 8 * at
+            place = int(facts.index.places_of(np.array([pfn], np.uint64))[0])
+            offset = max(place, 0) + 8 * at
             yield Fault("stream-pte-range", where, offset, text, got), ((pfn, pfn + 1),)
             shown += 1
             if shown > _SHOWN:

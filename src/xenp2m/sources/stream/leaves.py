@@ -37,6 +37,6 @@ def listed_leaves(
     """
     before = frames.start // geometry.entries
     leaves = np.concatenate([np.full(before, ABSENT), frames.pages])
-    present = np.append(index.places, -1)[index.find(leaves)] >= 0
+    present = index.places_of(leaves) >= 0
     views = Views(leaves, linear, present=present)
     return leaf_map(views, fetch, frames.end + 1, geometry, where, "pfn")

@@ -50,17 +50,14 @@ def listed_map(index: PageIndex, p2m: P2M) -> P2M:
 
 def _stretches(index: PageIndex) -> tuple[NDArray[np.int64], NDArray[np.int8], int]:
     """Where what the types say changes, what they say from there on, and one past the last PFN."""
-    pfns = index.pfns.astype(np.int64)
-    if not pfns.size:
-        return pfns, np.zeros(0, np.int8), 0
-    types = index.types
-    codes = np.where(CARRIES[types], _DATA, np.where(types == PageType.XTAB, _NONE, _UNTOLD)).astype(np.int8)
-    ends = np.append(np.diff(pfns) != 1, True)
-    behind, ends_codes = pfns[ends] + 1, np.full(int(ends.sum()), _UNTOLD, np.int8)
-    start, code = np.append(pfns, behind), np.append(codes, ends_codes)
-    order = np.argsort(start, kind="stable")
-    start, code = np.append(0, start[order]), np.append(np.int8(_UNTOLD), code[order])
-    if start[1] == 0:
-        start, code = start[1:], code[1:]
+    rows = index.rows
+    if not rows.start.size:
+        return rows.start, rows.type, 0
+    says = np.where(CARRIES[rows.type], _DATA, np.where(rows.type == PageType.XTAB, _NONE, _UNTOLD))
+    # Behind every row, and before the first one, nothing is told; unless a row begins there.
+    start = merged(np.zeros(1, np.int64), rows.start, rows.end)
+    row = np.searchsorted(rows.start, start, side="right") - 1
+    inside = (row >= 0) & (start < rows.end[row])
+    code = np.where(inside, says[row], _UNTOLD).astype(np.int8)
     changes = np.append(True, code[1:] != code[:-1])
-    return start[changes], code[changes], int(pfns[-1]) + 1
+    return start[changes], code[changes], int(rows.end[-1])

@@ -24,10 +24,7 @@ class FileMemory:
 
     def __init__(self, binary: Binary, index: PageIndex) -> None:
         """Serve the pages that `index` places in `binary`."""
-        self._binary = binary
-        with_page = index.places >= 0
-        self._pfns = index.pfns[with_page]
-        self._places = index.places[with_page]
+        self._binary, self._index = binary, index
 
     def page(self, pfn: int) -> bytes | None:
         """The 4096 bytes of `pfn` as its last record has them, None where it has none.
@@ -37,22 +34,17 @@ class FileMemory:
         """
         if not 0 <= pfn < 1 << 52:
             return None
-        slot = int(np.searchsorted(self._pfns, np.uint64(pfn)))
-        if slot == self._pfns.size or int(self._pfns[slot]) != pfn:
-            return None
-        return self._binary.read(int(self._places[slot]), PAGE_SIZE, f"the page of PFN {pfn:#x}")
+        place = int(self._index.places_of(np.array([pfn], np.uint64))[0])
+        return None if place < 0 else self._binary.read(place, PAGE_SIZE, f"the page of PFN {pfn:#x}")
 
     def pages(self, pfns: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Many pages: a row of 4096 bytes each, zeros where there is none, and which there are."""
-        offsets = np.full(pfns.size, -1, np.int64)
-        if self._pfns.size:
-            slots = np.minimum(np.searchsorted(self._pfns, pfns), self._pfns.size - 1)
-            offsets = np.where(self._pfns[slots] == pfns, self._places[slots], -1)
+        offsets = self._index.places_of(pfns)
         return self._binary.pages(offsets), offsets >= 0
 
     def pfns(self) -> NDArray[np.uint64]:
         """Every PFN with a page, ascending."""
-        return self._pfns
+        return self._index.pfns(self._index.rows.place >= 0)
 
 
 class KeptMemory:

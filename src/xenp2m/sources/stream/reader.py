@@ -195,11 +195,12 @@ class _Gather:
         if isinstance(feed, FileFeed):
             memory = FileMemory(feed.binary, index)
         else:
-            with_page = set((index.pfns[index.places >= 0]).tolist())
-            memory = KeptMemory({pfn: page for pfn, page in self._kept.items() if pfn in with_page})
+            places = index.places_of(np.array([*self._kept], np.uint64)).tolist()
+            with_page = zip(self._kept.items(), places, strict=True)
+            memory = KeptMemory({pfn: page for (pfn, page), place in with_page if place >= 0})
         guest = self._guest()
         found = self._map(memory.pages, guest)
-        top = int(index.pfns[-1]) + 1 if index.pfns.size else 0
+        top = int(index.rows.end[-1]) if index.told else 0
         unknown = [Run(0, top, Kind.UNKNOWN)] if top else []
         p2m = found.p2m if found else P2M(unknown, geometry=guest.geometry, beyond=Kind.UNKNOWN)
         return Source(
