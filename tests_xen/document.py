@@ -41,8 +41,8 @@ other is Linux with `e820_host=1`. PFNs counts the entries of all maps that were
   `xen-mfndump`.
 * artefacts: both guests as they were built, Linux ballooned, both restored. Of each, one map is told by
   `xl dump-core` (the list in its memory, and the table beside it), `xl save`, `xen-mfndump` and
-  `live:DOMID`. Restored guests have the same PFNs on other frames. drgn finds the kernel's banner in
-  images exported from a core and a stream.
+  `live:DOMID`. Restored guests have the same PFNs, most of them on other frames. drgn finds the
+  kernel's banner in images exported from a core and a stream.
 """
 _NOT_POSSIBLE = """\
 ## What is not verified here, and why

@@ -35,7 +35,7 @@ ready linux
 snapshot linux built
 xl save linux /out/linux.built.save
 xl restore /out/linux.built.save
-shrink linux 136
+shrink linux 150
 snapshot linux ballooned
 xl save linux /out/linux.ballooned.save
 xl restore /out/linux.ballooned.save
