@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xenp2m.extents import Run, overlay
 from xenp2m.frames import Kind
+from xenp2m.runtable import merged
 
 if TYPE_CHECKING:
     from typing import Any
@@ -134,15 +134,33 @@ def _spans(table: RunTable) -> tuple[_Spans, NDArray[np.bool_]]:
 
 
 def _lowest(spans: _Spans) -> _Spans:
-    """The same frames with one PFN each, the lowest."""
-    columns = zip(*(column.tolist() for column in spans), strict=True)
-    layers = [Run(low, high, Kind.MFN, pfn, step) for low, high, pfn, step in columns]
-    # Runs lie apart in PFNs, so the one with the lowest PFN has the lowest everywhere: painted last.
-    layers.sort(key=lambda run: -min(run.mfn, run.at(run.end - 1)))
-    base = [Run(int(spans.low.min()), int(spans.high.max()), Kind.UNKNOWN)]
-    cut = [run for run in overlay(layers, base) if run.kind is Kind.MFN]
-    rows = np.array([(run.start, run.end, run.mfn, run.step) for run in cut], np.int64)
-    return _Spans(*rows.T)
+    """The same frames with one PFN each, the lowest. O(n log n)."""
+    places = merged(np.sort(spans.low), np.sort(spans.high))
+    owner = _owners(spans, places)
+    begins = np.flatnonzero(np.concatenate(([True], owner[1:] != owner[:-1])))
+    ends = np.append(places[begins[1:]], places[-1])
+    begins, ends = begins[owner[begins] >= 0], ends[owner[begins] >= 0]
+    chosen = spans.rows(owner[begins])
+    low = places[begins]
+    return _Spans(low, ends, chosen.pfn + (low - chosen.low) * chosen.step, chosen.step)
+
+
+def _owners(spans: _Spans, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each stretch between neighbouring `places` the row with the lowest PFN, -1 where none lies."""
+    # Runs lie apart in PFNs, so the one with the lowest PFN has the lowest everywhere.
+    order = np.argsort(np.minimum(spans.pfn, spans.pfn + (spans.high - spans.low - 1) * spans.step))
+    first = np.searchsorted(places, spans.low[order])
+    end = np.searchsorted(places, spans.high[order])
+    # Every row is two powers of two of stretches, which may overlap; each power hands down to its halves.
+    power = np.frexp(end - first)[1] - 1
+    best = np.full(places.size - 1, order.size, np.int64)
+    for level in range(int(power.max()), -1, -1):
+        half = 1 << level
+        best[half:] = np.minimum(best[half:], best[:-half])
+        rank = np.flatnonzero(power == level)
+        np.minimum.at(best, first[rank], rank)
+        np.minimum.at(best, end[rank] - half, rank)
+    return np.append(order, -1)[best]
 
 
 def _listed(
