@@ -21,7 +21,7 @@ from xenp2m.m2p import Duplicates, Inverse, duplicates
 from xenp2m.runtable import KINDS, RunTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -161,6 +161,15 @@ class P2M(Displayed):
         if self._runs is None:
             self._runs = runs_of(self._table)
         return self._runs
+
+    def runs(self) -> Iterator[Run]:
+        """The same runs one after the other, none of them kept: for maps of very many."""
+        if self._runs is not None:
+            yield from self._runs
+            return
+        for low in range(0, self._table.start.size, _CHUNK):
+            columns: list[NDArray[Any]] = [column[low : low + _CHUNK] for column in self._table]
+            yield from runs_of(RunTable(*columns))
 
     def table(self) -> RunTable:
         """The map as columns of runs. O(1) after the first call, O(entries) once for an array."""

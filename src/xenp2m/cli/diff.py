@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from xenp2m.cli.jsonpieces import print_json
 from xenp2m.cli.opening import open_source, salvage_option
 from xenp2m.cli.pictures import Drawing, plot_options
 from xenp2m.cli.planning import host_options, options_of
@@ -63,7 +63,7 @@ def command(
     predicted = before.startswith(_PLAN) or after.startswith(_PLAN)
     diff = compare(maps[0], maps[1], numbers=not (kinds or predicted))
     if as_json:
-        click.echo(json.dumps(diff_object(diff, (before, after))))
+        print_json(diff_object(diff, (before, after)))
     else:
         for line in diff_lines(diff, (before, after), width=columns(), verbose=verbose, paint=paint):
             click.echo(line)

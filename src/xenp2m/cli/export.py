@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from xenp2m.checks.map import map_findings
+from xenp2m.cli.jsonpieces import json_pieces
 from xenp2m.cli.opening import hashed, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, written
 from xenp2m.cli.progress import progress
@@ -96,7 +96,8 @@ def _write_text(source: Source, form: str, file: BinaryIO) -> None:
         return
     source = hashed(source, source.origin.name, asked=False, as_json=True)
     answer = map_object(source, account_of(source), map_findings(source))
-    file.write(f"{json.dumps(answer)}\n".encode())
+    file.writelines(piece.encode() for piece in json_pieces(answer))
+    file.write(b"\n")
 
 
 def _said(source: Source, image: Image, form: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from xenp2m.checks.map import map_findings
+from xenp2m.cli.jsonpieces import print_json
 from xenp2m.cli.opening import hashed, json_option, open_source, salvage_option
 from xenp2m.cli.pictures import Drawing, plot_options
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
@@ -40,7 +39,7 @@ def command(
     opened = hashed(open_source(source, salvage=salvage), source, asked=asked, as_json=as_json)
     account, findings = account_of(opened), map_findings(opened)
     if as_json:
-        click.echo(json.dumps(map_object(opened, account, findings)))
+        print_json(map_object(opened, account, findings))
     else:
         for line in map_lines(
             opened,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Difference", "MapDiff", "compare"]
 
 _MFN, _UNKNOWN = KINDS.index(Kind.MFN), KINDS.index(Kind.UNKNOWN)
+_CHUNK = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _by_kind(rows: Change) -> dict[tuple[Kind, Kind], int]:
 
 def _joined(rows: Change, numbers: bool) -> Iterator[Difference]:
     pending: Difference | None = None
-    for start, end, *sides in zip(*(column.tolist() for column in rows), strict=True):
+    for start, end, *sides in _rows(rows):
         before, after = (
             Run(start, end, KINDS[kind], mfn if numbers else 0, step if numbers else 0)
             for kind, mfn, step in (sides[:3], sides[3:])
@@ -137,6 +138,13 @@ def _joined(rows: Change, numbers: bool) -> Iterator[Difference]:
         pending = Difference(before, after)
     if pending is not None:
         yield _settled(pending)
+
+
+def _rows(rows: Change) -> Iterator[list[int]]:
+    """The rows as Python's numbers, made some at a time."""
+    for low in range(0, rows.start.size, _CHUNK):
+        columns = (column[low : low + _CHUNK].tolist() for column in rows)
+        yield from map(list, zip(*columns, strict=True))
 
 
 def _settled(pair: Difference) -> Difference:

@@ -105,7 +105,7 @@ def side_text(run: Run) -> str:
 
 
 def diff_object(diff: MapDiff, names: tuple[str, str]) -> dict[str, Any]:
-    """What differs as an object: ``differences`` holds pairs of runs over the same PFNs."""
+    """What differs as an object: ``differences`` is an iterator of pairs of runs over the same PFNs."""
     return {
         "schema": SCHEMA,
         "before": names[0],
@@ -118,10 +118,10 @@ def diff_object(diff: MapDiff, names: tuple[str, str]) -> dict[str, Any]:
         "elsewhere": diff.elsewhere,
         "unknown": diff.unknown,
         "kinds": [[before.value, after.value, pages] for (before, after), pages in diff.kinds.items()],
-        "differences": [
+        "differences": (
             [_listed(pair.before, diff.numbers), _listed(pair.after, diff.numbers)]
             for pair in diff.differences()
-        ],
+        ),
     }
 
 

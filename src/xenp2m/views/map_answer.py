@@ -17,13 +17,13 @@ __all__ = ["check_object", "guest_object", "map_object", "origin_object"]
 
 
 def map_object(source: Source, account: Account, findings: Sequence[Finding]) -> dict[str, Any]:
-    """One map as an object."""
+    """One map as an object; its runs under ``p2m`` are an iterator, as there may be millions."""
     return {
         "schema": SCHEMA,
         "source": origin_object(source.origin),
         "guest": guest_object(source.guest),
         "entries": account.entries,
-        "p2m": [run.listed() for run in source.p2m.extents()],
+        "p2m": (run.listed() for run in source.p2m.runs()),
         "beyond": source.p2m.beyond.value,
         "kinds": {kind.value: pages for kind, pages in account.kinds.items()},
         "contiguity": _contiguity(account.contiguity),
