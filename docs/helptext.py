@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def _verb(name: str) -> str:
 
 def _paragraphs(text: str) -> Iterator[str]:
     """Paragraphs as Markdown; what click prints as it is (behind a backspace sign) becomes a box."""
-    for paragraph in filter(None, re.split(r"\n\s*\n", text.strip())):
+    for paragraph in filter(None, re.split(r"\n\s*\n", inspect.cleandoc(text))):
         if paragraph.startswith("\b\n"):
             lines = paragraph[2:].split("\n")
             margin = min(len(line) - len(line.lstrip()) for line in lines)

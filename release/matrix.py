@@ -140,7 +140,6 @@ def _tried(what: Try, arguments: list[str], rows: list[list[str]]) -> str:
 def _document(rows: list[list[str]]) -> str:
     left_out = ", ".join(f"`{name}`" for name in _SAME_EVERYWHERE)
     lines = [
-        "---\norphan: true\n---\n",
         "# Pythons and libraries\n",
         "Written by `make matrix`: the tests with every Python that the machine had. The first row has the",
         "oldest version of every library that `pyproject.toml` allows, the others the newest. What takes",

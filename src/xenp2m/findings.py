@@ -52,7 +52,7 @@ class Story:
         story: what happens and why.
         fix: what a user can do, one or two sentences.
         source: kernel function, version, commit the rule follows.
-        trigger: which hosts have it: what the program tests.
+        trigger: which inputs have it: what the program tests.
         fixed: version and commit that mended it, ``not fixed``, or nothing where there is nothing to mend.
         about: ``host``, or ``kernel`` for a fault of the version's code that no map decides.
     """

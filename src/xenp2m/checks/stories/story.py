@@ -18,7 +18,7 @@ def story(
     fix: str,
     source: str,
     *,
-    trigger: str = "",
+    trigger: str,
     fixed: str = "",
     about: str = "host",
 ) -> Story:

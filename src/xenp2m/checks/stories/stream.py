@@ -22,6 +22,7 @@ _STRUCTURE = (
         after this place is lost. The pages before it can still be read with --salvage.""",
         _COPY,
         f"read_record, {_RESTORE}",
+        trigger="a header or a record that is longer than the rest of the input",
     ),
     story(
         "stream-header",
@@ -32,6 +33,7 @@ _STRUCTURE = (
         records, a type of guest or a page size that does not exist.""",
         _COPY,
         f"read_headers, {_RESTORE}; verify_header, tools/libs/light/libxl_stream_read.c",
+        trigger="a field in front of the records with a value that no restore takes",
     ),
     story(
         "stream-record-type",
@@ -41,6 +43,7 @@ _STRUCTURE = (
         This one has it clear.""",
         "Restore with the version of Xen that wrote the stream.",
         f"process_record, {_RESTORE}",
+        trigger="a record of an unknown type whose bit 31 is clear",
     ),
     story(
         "stream-record-size",
@@ -50,6 +53,7 @@ _STRUCTURE = (
         everything in the record is in doubt. More than 128 MiB is refused whatever the type.""",
         _COPY,
         f"handle_page_data, read_record (REC_LENGTH_MAX), {_RESTORE}; {_PV}",
+        trigger="a record whose length is not what its type and counts ask for, or above 128 MiB",
     ),
     story(
         "stream-page-count",
@@ -59,6 +63,7 @@ _STRUCTURE = (
         room for.""",
         _COPY,
         f"handle_page_data, {_RESTORE}",
+        trigger="a page record that counts no pages, or more than its length has room for",
     ),
     story(
         "stream-page-type",
@@ -67,6 +72,7 @@ _STRUCTURE = (
         """Types 5 to 8 of a PFN word mean nothing, and its bits 52 to 59 must be zero.""",
         _COPY,
         f"handle_page_data, {_RESTORE}",
+        trigger="a PFN word of type 5 to 8, or with one of bits 52 to 59 set",
     ),
     story(
         "stream-order",
@@ -77,6 +83,7 @@ _STRUCTURE = (
         another kind of guest.""",
         _SAVE,
         f"handle_static_data_end, {_RESTORE}; handle_x86_pv_p2m_frames, {_PV}",
+        trigger="a record before one that it needs, twice where once is allowed, or of another kind of guest",
     ),
     story(
         "stream-absent",
@@ -86,6 +93,7 @@ _STRUCTURE = (
         guest without its context, cannot start anything.""",
         _SAVE,
         f"x86_pv_stream_complete, {_PV}",
+        trigger="the end of a stream that never had a record which its kind of guest needs",
     ),
     story(
         "stream-reserved",
@@ -94,6 +102,7 @@ _STRUCTURE = (
         """Nobody reads the field today. Someone wrote into it who knows more, or the stream is damaged.""",
         _COPY,
         _SPEC,
+        trigger="a reserved field that is not zero",
     ),
     story(
         "stream-padding",
@@ -103,6 +112,7 @@ _STRUCTURE = (
         is damage, or memory of the tool that wrote it.""",
         _COPY,
         _SPEC,
+        trigger="a byte of padding that is not zero",
     ),
     story(
         "stream-trailing",
@@ -112,6 +122,7 @@ _STRUCTURE = (
         joined, or a longer one been written over.""",
         _COPY,
         _SPEC,
+        trigger="bytes behind the end of the last layer",
     ),
 )
 
@@ -124,6 +135,7 @@ _MAP = (
         guest.""",
         _COPY,
         f"handle_x86_pv_info, {_PV}",
+        trigger="X86_PV_INFO with anything but 64 bits and 4 levels, or 32 bits and 3",
     ),
     story(
         "stream-frame-list",
@@ -134,6 +146,7 @@ _MAP = (
         fewer than it needs.""",
         _COPY,
         f"handle_x86_pv_p2m_frames, {_PV}",
+        trigger="X86_PV_P2M_FRAMES with a range upside down, or with pages too few or too many for it",
     ),
     story(
         "stream-pfn-range",
@@ -143,6 +156,7 @@ _MAP = (
         beyond its end.""",
         _COPY,
         f"x86_pv_pfn_is_valid, {_PV}",
+        trigger="a page, or a page of the list, at a PFN beyond the list's end",
     ),
     story(
         "stream-list-page",
@@ -152,6 +166,7 @@ _MAP = (
         list that nobody wrote.""",
         _SAVE,
         f"update_guest_p2m, {_PV}",
+        trigger="a page of the list whose last record carries no page",
     ),
     story(
         "stream-list-page-type",
@@ -161,6 +176,7 @@ _MAP = (
         on the way from MFNs to PFNs and back.""",
         _SAVE,
         "normalise_pagetable, tools/libs/guest/xg_sr_save_x86_pv.c",
+        trigger="a page of the list whose last record has the type of a page table",
     ),
     story(
         "stream-list-shared",
@@ -170,6 +186,7 @@ _MAP = (
         and one for missing entries, and in the tree that tools walk the same page stands for both.""",
         "Nothing to do. A core dump or the running domain shows the page tables, which tell.",
         "xen_build_mfn_list_list and xen_rebuild_p2m_list, arch/x86/xen/p2m.c, 3.19",
+        trigger="one page of all ones at several places of the list",
     ),
     story(
         "stream-map-disagrees",
@@ -180,6 +197,7 @@ _MAP = (
         no later record mended it.""",
         _SAVE,
         "write_batch, tools/libs/guest/xg_sr_save.c",
+        trigger="a frame in the list and no page in the stream, or the other way round",
     ),
     story(
         "stream-mfn-twice",
@@ -189,6 +207,7 @@ _MAP = (
         restored, so what was one page becomes two.""",
         "Look at the driver that maps the frame twice.",
         "Xen's M2P holds one PFN for each frame",
+        trigger="a machine frame behind two PFNs of the list",
     ),
     story(
         "stream-mfn-range",
@@ -197,6 +216,7 @@ _MAP = (
         """An entry without flags is larger than the largest frame number of x86 (52 bits of address).""",
         "The list is damaged, or not a list: look at what else is wrong.",
         "MAX_PADDR of x86",
+        trigger="an entry of the list without flags above the largest frame of x86",
     ),
     story(
         "stream-pte-range",
@@ -206,6 +226,7 @@ _MAP = (
         superpage.""",
         _SAVE,
         f"x86_pv_localise_page, {_PV}",
+        trigger="a present entry of a page table that names a PFN beyond the list, or a superpage",
     ),
     story(
         "stream-special-page",
@@ -215,6 +236,7 @@ _MAP = (
         console and of xenstore. One of them is out of range, is a page table, or has no page.""",
         _SAVE,
         f"process_start_info, {_PV}",
+        trigger="a page of start info, console or xenstore out of range, untold, or not an ordinary page",
     ),
     story(
         "stream-pfn-again",
@@ -224,6 +246,7 @@ _MAP = (
         tables that could not be read at first; in a stream of a paused domain it is unusual.""",
         "Nothing to do.",
         f"process_page_data, {_RESTORE}",
+        trigger="a PFN that more than one record tells",
     ),
     story(
         "stream-pfn-untold",
@@ -232,6 +255,7 @@ _MAP = (
         """A whole save tells every PFN of the list, those without a frame included.""",
         "Nothing to do where the stream was cut on purpose.",
         "send_all_pages, tools/libs/guest/xg_sr_save.c",
+        trigger="a PFN of the list that no record tells",
     ),
     story(
         "stream-identity-map",
@@ -241,6 +265,7 @@ _MAP = (
         was compared with says RAM.""",
         "See that the map belongs to this guest.",
         "xen_set_identity_and_remap, arch/x86/xen/setup.c",
+        trigger="identity entries in the list where the map given beside it has RAM",
     ),
 )
 
