@@ -56,8 +56,8 @@ _NOT_POSSIBLE = """\
   own 1 MiB more than its target, and Xen refuses the rest. Linux 6.12 on Xen 4.20, told to keep 120 MiB,
   still owned 33,040 pages after some seconds: `Over-allocation for d4: 30977 > 30976`. The boots here
   wait for the guest.
-* `xl save -c`, which leaves the guest running: under Xen 4.14 Linux 5.10 and 6.1 come back from it as if they
-  had been restored, and die (`kernel BUG at drivers/xen/events/events_fifo.c:366!`). The guests here are
+* `xl save -c`, which leaves the guest running: under Xen 4.14 Linux 5.10 dies of it
+  (`kernel BUG at drivers/xen/events/events_fifo.c:366!`), and 6.1 ends as crashed, too. The guests here are
   saved and restored instead.
 * Debian 11's own Python, 3.9: the program needs 3.11, so that dom0 runs Debian 12's.
 """
