@@ -2,16 +2,22 @@
 
 import contextlib
 import io
+import lzma
 import os
 import pty
 import re
 import subprocess
 import sys
 import time
+from importlib import import_module
+from importlib.resources import files
 
 import pytest
 
-from xenp2m.cli.progress import Progress, progress
+from xenp2m.cli import app
+from xenp2m.cli import progress as module
+from xenp2m.cli.jsonpieces import print_json
+from xenp2m.cli.progress import Progress, progress, waiting
 from xenp2m.logs.longlog import read_long
 from xenp2m.sources.binary import Binary
 
@@ -108,6 +114,80 @@ def test_a_long_log_and_a_hash_tell_how_far_they_are(tmp_path):
     assert hashed[-1] == (len(text), len(text))
 
 
+@pytest.fixture
+def at_once(monkeypatch):
+    """Makes a terminal of standard error, on which bars come without delay."""
+
+    def make(*, tty=True):
+        monkeypatch.setattr(module, "_AFTER", 0.0)
+        monkeypatch.setattr(sys, "stderr", Screen(tty))
+        return sys.stderr
+
+    return make
+
+
+def until_shown(screen, text):
+    """Wait for `text` on the screen."""
+    deadline = time.monotonic() + 5
+    while text not in screen.getvalue() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert text in screen.getvalue()
+
+
+def test_seconds_are_counted_and_wiped(at_once):
+    screen = at_once()
+    with waiting("sorting"):
+        until_shown(screen, "\rsorting, seconds: 0")
+    before = screen.getvalue()
+    assert re.fullmatch(r"(\rsorting, seconds: \d+)+\r +\r", before)
+    time.sleep(0.3)
+    assert screen.getvalue() == before
+
+
+def test_nobody_counts_where_nobody_watches(at_once):
+    screen = at_once(tty=False)
+    with waiting("sorting"):
+        time.sleep(0.3)
+    assert screen.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "work", "told"),
+    [
+        (["show", "MAP"], "map_findings", "counting"),
+        (["check", "MAP"], "map_findings", "checking"),
+        (["diff", "MAP", "MAP"], "compare", "comparing"),
+        (["export", "MAP", "--to", "json", "-o", "OUT"], "map_findings", "counting"),
+        (["report", "MAP", "-o", "OUT"], "map_findings", "checking"),
+    ],
+)
+def test_verbs_say_what_they_are_busy_with(words, work, told, at_once, monkeypatch, tmp_path):
+    listing = tmp_path / "p2m.txt"
+    rows = "".join(f"  pfn={n:#x} ==> mfn={n + 5:#x} (type 0x0)\n" for n in range(9))
+    listing.write_text(f" --- Dumping P2M for domid=1 ---\n Guest Width 8, PT Levels 4 P2M size: = 9\n{rows}")
+    verb = import_module(f"xenp2m.cli.{words[0]}")
+    real = getattr(verb, work)
+
+    screen = at_once()
+
+    def slow(*arguments, **named):
+        until_shown(screen, f"\r{told}, seconds: ")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(verb, work, slow)
+    names = {"MAP": str(listing), "OUT": str(tmp_path / "out")}
+    assert app.run([names.get(word, word) for word in words]) == 0
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_long_json_tells_how_far_it_is_unless_it_is_looked_at(terminal, at_once, monkeypatch):
+    screen, out = at_once(), Screen(tty=terminal)
+    monkeypatch.setattr(sys, "stdout", out)
+    print_json({"rows": iter(range(50_000))})
+    assert out.getvalue().startswith('{"rows": [0, 1, 2')
+    assert bool(re.search(r"\rwriting, bytes [\d,]+", screen.getvalue())) is not terminal
+
+
 def slowly_fed(words, pieces, *, terminal):
     """A command whose standard input comes in pieces: its output and what it says on standard error."""
     master, slave = pty.openpty() if terminal else os.pipe()
@@ -148,3 +228,14 @@ def test_a_bar_comes_after_a_second_and_goes_again(terminal):
     line, wiped, rest = re.fullmatch(r"((?:\rreading standard input [\d,]+ *)+)(\r +\r)(.*)", said).groups()
     assert rest == ""
     assert len(wiped) - 2 >= len(line.split("\r")[-1])
+
+
+@pytest.mark.parametrize("words", [["plan", "-"], ["diagnose", "-"], ["report", "-", "-o", "OUT"]])
+def test_a_long_log_shows_a_bar_in_every_verb(words, tmp_path):
+    head = lzma.decompress(files("xenp2m").joinpath("data", "host.log.xz").read_bytes())
+    flood = b"[   99.000000] usb 1-1: new high-speed USB device\n" * 120_000
+    words = [str(tmp_path / "page.html") if word == "OUT" else word for word in words]
+    status, out, said = slowly_fed(words, [head + flood + flood, flood], terminal=True)
+    assert status in (0, 1)
+    assert b"\r" not in out
+    assert re.search(r"(\rreading, bytes [\d,]+ *)+\r +\r", said)

@@ -47,7 +47,11 @@ class Item(NamedTuple):
 
 
 def read_hosts(
-    paths: Sequence[str], options: Options, *, look: Callable[[str], None] = lambda text: None
+    paths: Sequence[str],
+    options: Options,
+    *,
+    look: Callable[[str], None] = lambda text: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> Iterator[Item]:
     """Read hosts.
 
@@ -56,13 +60,14 @@ def read_hosts(
             belong to one host (hypervisor and dom0 console in one file or two).
         options: what the user said.
         look: is shown each text, before anything is read of it.
+        progress: called with the bytes of a long file behind us.
 
     Yields:
         Items in the order of the input, the host of the logs last.
     """
     texts: list[Text] = []
     for path in paths:
-        text = read_long(path, whole=_is_json)
+        text = read_long(path, whole=_is_json, progress=progress)
         look(text.text)
         if _is_json(text.text):
             yield from _rows(text, options)

@@ -10,11 +10,11 @@ import click
 from xenp2m.checks.map import RULES, m2p_findings, map_findings
 from xenp2m.checks.mape820 import e820_findings
 from xenp2m.cli.opening import hashed, json_option, open_source, salvage_option
-from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.planning import host_options, hosts_of, options_of
+from xenp2m.cli.progress import waiting
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError
 from xenp2m.findings import Finding, Severity
-from xenp2m.intake import read_hosts
 from xenp2m.plan import make_plan
 from xenp2m.views.findings_text import findings_lines
 from xenp2m.views.map_answer import check_object
@@ -58,9 +58,12 @@ def command(source: str, logs: tuple[str, ...], as_json: bool, verbose: bool, **
     m2p, asked, salvage = said.pop("m2p"), said.pop("asked"), said.pop("salvage")
     rules = said.pop("only") or tuple(RULES)
     opened = hashed(open_source(source, salvage=salvage), source, asked=asked, as_json=as_json)
-    findings = map_findings(opened, rules)
+    with waiting("checking"):
+        findings = map_findings(opened, rules)
     if m2p is not None:
-        findings += m2p_findings(opened.p2m, _m2p_of(open_source(m2p)))
+        machine = _m2p_of(open_source(m2p))
+        with waiting("checking against the M2P"):
+            findings += m2p_findings(opened.p2m, machine)
     if logs:
         findings += _against(opened, logs, said)
     findings.sort(key=lambda finding: -finding.severity)
@@ -86,7 +89,7 @@ def _m2p_of(source: Source) -> Any:  # noqa: ANN401 (an array of numpy)
 def _against(source: Source, logs: tuple[str, ...], said: dict[str, Any]) -> list[Finding]:
     """Findings against the map of the host, or hosts, that the logs tell of."""
     found = []
-    for item in read_hosts(logs, options_of(said)):
+    for item in hosts_of(logs, options_of(said)):
         if item.host is None:
             raise item.error or InputError(item.where, "a host")
         e820 = make_plan(item.host).layout.e820

@@ -10,10 +10,10 @@ import click
 from xenp2m.cli.jsonpieces import print_json
 from xenp2m.cli.opening import open_source, salvage_option
 from xenp2m.cli.pictures import Drawing, plot_options
-from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.planning import host_options, hosts_of, options_of
+from xenp2m.cli.progress import waiting
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.errors import InputError
-from xenp2m.intake import read_hosts
 from xenp2m.maps.mapdiff import compare
 from xenp2m.plan import make_plan
 from xenp2m.views.compare import pair_lines
@@ -61,7 +61,8 @@ def command(
     options = options_of(said)
     maps = _map(before, options, salvage), _map(after, options, salvage)
     predicted = before.startswith(_PLAN) or after.startswith(_PLAN)
-    diff = compare(maps[0], maps[1], numbers=not (kinds or predicted))
+    with waiting("comparing"):
+        diff = compare(maps[0], maps[1], numbers=not (kinds or predicted))
     if as_json:
         print_json(diff_object(diff, (before, after)))
     else:
@@ -86,7 +87,7 @@ def _map(name: str, options: Options, salvage: bool) -> P2M:
             raise InputError(name, "a guest's map", source.origin.format)
         return source.p2m
     log = name.removeprefix(_PLAN)
-    items = list(read_hosts((log,) if log else (), options))
+    items = list(hosts_of((log,) if log else (), options))
     if len(items) != 1 or items[0].host is None:
         raise (items[0].error if len(items) == 1 else None) or InputError(
             name, "one host", f"{len(items)} hosts"

@@ -10,11 +10,10 @@ import click
 
 from xenp2m.checks.stories import STORIES
 from xenp2m.cli.arguments import ADDRESS
-from xenp2m.cli.planning import host_options, options_of
-from xenp2m.cli.redaction import active, redact_option, redactor_for
+from xenp2m.cli.planning import host_options, hosts_of, options_of
+from xenp2m.cli.redaction import redact_option, redactor_for
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
-from xenp2m.intake import read_hosts
 from xenp2m.place import place_of
 from xenp2m.plan import make_plan
 from xenp2m.views.explain_text import catalogue_lines, place_lines, place_object, story_lines, story_object
@@ -64,7 +63,7 @@ def command(
     space, number = _target(what)
     options = options_of(said)
     status = 0
-    for item in read_hosts(inputs, options, look=active().learn_from):
+    for item in hosts_of(inputs, options):
         if item.host is None:
             raise item.error or InputError(item.where, "a host")
         plan = make_plan(item.host)

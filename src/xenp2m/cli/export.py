@@ -11,7 +11,7 @@ from xenp2m.checks.map import map_findings
 from xenp2m.cli.jsonpieces import json_pieces
 from xenp2m.cli.opening import hashed, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, written
-from xenp2m.cli.progress import progress
+from xenp2m.cli.progress import progress, waiting
 from xenp2m.errors import InputError
 from xenp2m.export.images import Image, write_elf, write_flat
 from xenp2m.export.tables import write_csv, write_parquet
@@ -95,7 +95,8 @@ def _write_text(source: Source, form: str, file: BinaryIO) -> None:
         write_csv(source, file)
         return
     source = hashed(source, source.origin.name, asked=False, as_json=True)
-    answer = map_object(source, account_of(source), map_findings(source))
+    with waiting("counting"):
+        answer = map_object(source, account_of(source), map_findings(source))
     file.writelines(piece.encode() for piece in json_pieces(answer))
     file.write(b"\n")
 

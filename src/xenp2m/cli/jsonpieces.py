@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
 import click
+
+from xenp2m.cli.progress import progress
 
 __all__ = ["json_pieces", "print_json"]
 
@@ -43,7 +46,12 @@ def _listed(rows: Iterator[Any]) -> Iterator[str]:
 
 
 def print_json(answer: dict[str, Any]) -> None:
-    """Print `answer` as a line of JSON."""
-    for piece in json_pieces(answer):
-        click.echo(piece, nl=False)
+    """Print `answer` as a line of JSON, with a bar where it takes long and goes elsewhere."""
+    with progress("writing, bytes") as tell:
+        done = 0
+        for piece in json_pieces(answer):
+            click.echo(piece, nl=False)
+            done += len(piece)
+            if not sys.stdout.isatty():
+                tell(done)
     click.echo()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xenp2m.boot.placement import placement_of
 from xenp2m.cli.pictures import Drawing, plot_options
-from xenp2m.cli.planning import host_options, options_of
+from xenp2m.cli.planning import host_options, hosts_of, options_of
 from xenp2m.cli.redaction import active, redact_option, redactor_for, say
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
-from xenp2m.intake import Item, read_hosts
 from xenp2m.plan import Plan, make_plan
 from xenp2m.suggest import suggestions
 from xenp2m.views.answer import answer, refusal
@@ -25,6 +24,9 @@ from xenp2m.views.suggest_text import (
     suggestion_lines,
     suggestion_object,
 )
+
+if TYPE_CHECKING:
+    from xenp2m.intake import Item
 
 __all__ = ["command"]
 
@@ -52,10 +54,10 @@ def command(
     textual form, or JSON hosts; "-" is standard input; .gz, .bz2 and .xz are read as they are.
     Without any, the plan of a bundled real host is shown.
     """
-    redactor = redactor_for(redact, inputs)
+    redactor_for(redact, inputs)
     status = 0
     drawn: list[Plan] = []
-    for index, item in enumerate(read_hosts(inputs, options_of(said), look=redactor.learn_from)):
+    for index, item in enumerate(hosts_of(inputs, options_of(said))):
         plan, item = _planned(item)
         drawn += [plan] if plan is not None else []
         if as_json:

@@ -1,4 +1,4 @@
-"""The options that describe a host, shared by `plan` and `explain`."""
+"""The hosts that a verb is asked about: the options that describe one, and reading them with a bar."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xenp2m.cli.arguments import ADDRESS, FRAMES, GIB, MAX_PAGES, PAGES, SIZED, SPAN, VERSION
+from xenp2m.cli.progress import progress
+from xenp2m.cli.redaction import active
+from xenp2m.intake import read_hosts
 from xenp2m.kernelconfig import read_config
 from xenp2m.logs.textfile import read_text
 from xenp2m.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["host_options", "options_of", "other_host_options"]
+    from xenp2m.intake import Item
+
+__all__ = ["host_options", "hosts_of", "options_of", "other_host_options"]
 
 
 _AXES = (
@@ -75,3 +80,11 @@ def options_of(said: dict[str, Any]) -> Options:
         config = read_config(read_text(name), "standard input" if name == "-" else name)
     bits = said.pop("bits")
     return Options(config=config, bits=None if bits is None else int(bits), **said)
+
+
+def hosts_of(inputs: Sequence[str], options: Options) -> Iterator[Item]:
+    """The hosts of `inputs`, as `read_hosts` has them, with a bar where a file is long."""
+    with progress("reading, bytes") as tell:
+        for item in read_hosts(inputs, options, look=active().learn_from, progress=tell):
+            tell.close()
+            yield item

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from xenp2m.cli.guard import harmless
 from xenp2m.cli.terminal import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
-__all__ = ["Progress", "progress"]
+__all__ = ["Progress", "progress", "waiting"]
 
 _AFTER = 1.0
 _EVERY = 0.1
@@ -27,6 +29,9 @@ class Progress:
         with progress("reading vm.core") as tell:
             open(path, progress=tell)      # calls tell(done, total), or tell(done)
 
+    Attributes:
+        watched: whether standard error is a terminal.
+
     Nothing is written in the first second, more often than ten times a second, or where standard
     error is no terminal. Leaving the block wipes the line.
     """
@@ -39,13 +44,13 @@ class Progress:
         self._clock = clock
         self._next = clock() + _AFTER
         self._shown = 0
-        self._watched = sys.stderr.isatty()
+        self.watched = sys.stderr.isatty()
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Take note that `done` units of `total` are behind us; the total may become known late."""
         self._total = total or self._total
         now = self._clock()
-        if not self._watched or now < self._next:
+        if not self.watched or now < self._next:
             return
         self._next = now + _EVERY
         line = self._line(done)
@@ -88,3 +93,25 @@ def progress(label: str, total: int | None = None) -> Progress:
         total: units of work where they are known; without them a number counts up.
     """
     return Progress(label, total)
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """A line that counts seconds during the block: for work of numpy, which cannot tell how far it is."""
+    with progress(f"{label}, seconds:") as tell:
+        if not tell.watched:
+            yield
+            return
+        done, begun = Event(), time.monotonic()
+
+        def count() -> None:
+            while not done.wait(_EVERY):
+                tell(int(time.monotonic() - begun))
+
+        counter = Thread(target=count, daemon=True)
+        counter.start()
+        try:
+            yield
+        finally:
+            done.set()
+            counter.join()

@@ -16,12 +16,12 @@ from xenp2m import __version__
 from xenp2m.checks.map import map_findings
 from xenp2m.cli.opening import HashingInput, hashed, hashed_input, open_source, salvage_option
 from xenp2m.cli.outfile import check_target, write_file
-from xenp2m.cli.planning import host_options, options_of
-from xenp2m.cli.progress import progress
-from xenp2m.cli.redaction import active, redact_option, redactor_for
+from xenp2m.cli.planning import host_options, hosts_of, options_of
+from xenp2m.cli.progress import progress, waiting
+from xenp2m.cli.redaction import redact_option, redactor_for
 from xenp2m.errors import InputError
 from xenp2m.findings import Severity
-from xenp2m.intake import BUNDLED, read_hosts
+from xenp2m.intake import BUNDLED
 from xenp2m.maps.account import account_of
 from xenp2m.maps.mapdiff import compare
 from xenp2m.plan import make_plan
@@ -148,7 +148,8 @@ def _map(name: str, salvage: bool) -> _Subject:
     source = hashed(open_source(name, salvage=salvage), name, asked=True, as_json=False)
     if source.m2p is not None:
         raise InputError(name, "a guest's map", source.origin.format)
-    findings = map_findings(source)
+    with waiting("checking"):
+        findings = map_findings(source)
     names = ("kinds", "frames", "extents") if len(source.p2m) else ()
     report = report_of_source(source, account_of(source), findings)
     figures = [(each, partial(map_figure, source.p2m, each)) for each in names]
@@ -170,7 +171,7 @@ def _words(said: dict[str, Any]) -> str:
 def _plan(inputs: tuple[str, ...], said: dict[str, Any], words: str) -> _Subject:
     options = options_of(dict(said))
     with hashed_input() as piped:
-        items = list(read_hosts(inputs, options, look=active().learn_from))
+        items = list(hosts_of(inputs, options))
     if len(items) != 1:
         raise InputError("report", "one host", f"{len(items)} of them")
     (item,) = items

@@ -8,6 +8,7 @@ from xenp2m.checks.map import map_findings
 from xenp2m.cli.jsonpieces import print_json
 from xenp2m.cli.opening import hashed, json_option, open_source, salvage_option
 from xenp2m.cli.pictures import Drawing, plot_options
+from xenp2m.cli.progress import waiting
 from xenp2m.cli.terminal import columns, paint, speaks_unicode
 from xenp2m.findings import Severity
 from xenp2m.maps.account import account_of
@@ -37,7 +38,8 @@ def command(
     JSON carries the hash of files up to 256 MiB; --hash that of any file.
     """
     opened = hashed(open_source(source, salvage=salvage), source, asked=asked, as_json=as_json)
-    account, findings = account_of(opened), map_findings(opened)
+    with waiting("counting"):
+        account, findings = account_of(opened), map_findings(opened)
     if as_json:
         print_json(map_object(opened, account, findings))
     else:

@@ -94,6 +94,8 @@ def read_long(
             if not whole(decode(head[:_BLOCK], name)):
                 return _sifted(head, parts, name, progress)
             needed = True
+        if needed:
+            progress(len(head))
         if len(head) > LIMIT:
             raise InputError(name, f"at most {LIMIT >> 20} MiB of JSON", "more")
     return Text(name, decode(head, name))
