@@ -254,8 +254,31 @@ def test_a_reader_that_goes_away_is_no_error():
     assert (run.returncode, run.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "--help",
+        "--version",
+        "plan",
+        "plan --json",
+        "explain",
+        "sweep --dom0-mem 1G",
+        "report -o -",
+        "show --help",
+    ],
+)
+def test_a_reader_that_was_never_there_is_no_error(words):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "xenp2m", *words.split()]
+    run = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (run.returncode, run.stderr) == (0 if words else 2, "")
+
+
 def test_output_that_cannot_be_written_is_one_line():
-    for arguments in (["plan"], ["plan", "--json"], ["explain"]):
+    for arguments in (["plan"], ["plan", "--json"], ["explain"], ["--help"], ["--version"]):
         with Path("/dev/full").open("wb") as full:
             command = [sys.executable, "-m", "xenp2m", *arguments]
             run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -77,6 +77,24 @@ def test_every_truncation_is_an_error(tmp_path):
             npz.read(tmp_path / "cut.npz")
 
 
+def test_salvage_of_a_part_says_that_there_is_none(tmp_path):
+    save(next(sources()), tmp_path / "map.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "map.npz").read_bytes()[:-30])
+    with pytest.raises(InputError, match="nothing of a part can be salvaged"):
+        xenp2m.open(tmp_path / "cut.npz", salvage=True)
+    with pytest.raises(InputError) as error:
+        xenp2m.open(tmp_path / "cut.npz")
+    assert "salvaged" not in str(error.value)
+
+
+def test_progress_ends_with_all(tmp_path):
+    save(next(sources()), tmp_path / "map.npz")
+    told = []
+    xenp2m.open(tmp_path / "map.npz", progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] > 0
+
+
 def test_every_damaged_byte_is_an_error_or_changes_nothing(tmp_path):
     source = next(sources())
     save(source, tmp_path / "map.npz")

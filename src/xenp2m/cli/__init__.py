@@ -55,6 +55,19 @@ def _fill_streams() -> None:
         sys.exit(2)
 
 
+def _say(text: str) -> int:
+    """Print what needs no verb; the exit status. A reader that went away is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"xenp2m: output: expected a place that can be written, got {error.strerror}\n")
+            return 2
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its status.
 
@@ -67,13 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
         if not given or given[0] in ("--help", "-h", "help"):
             width = max(map(len, VERBS))
             verbs = "\n".join(f"  {name:<{width}}  {text}" for name, text in VERBS.items())
-            sys.stdout.write(_HELP.format(verbs=verbs))
-            sys.exit(0 if given else 2)
+            sys.exit(_say(_HELP.format(verbs=verbs)) or (0 if given else 2))
         if given[0] in ("--version", "-V"):
             from xenp2m import __version__
 
-            sys.stdout.write(f"xenp2m {__version__}\n")
-            sys.exit(0)
+            sys.exit(_say(f"xenp2m {__version__}\n"))
     try:
         from xenp2m.cli.app import run
 

@@ -66,8 +66,9 @@ def command(
     if as_json:
         print_json(diff_object(diff, (before, after)))
     else:
-        for line in diff_lines(diff, (before, after), width=columns(), verbose=verbose, paint=paint):
-            click.echo(line)
+        click.echo(
+            "\n".join(diff_lines(diff, (before, after), width=columns(), verbose=verbose, paint=paint))
+        )
         if not diff.same and not diff.elsewhere:
             strips = pair_lines(
                 maps, diff, ("before", "after"), width=columns(), unicode=speaks_unicode(), paint=paint
