@@ -74,8 +74,7 @@ def read_hosts(
         else:
             texts.append(text)
     if not paths:
-        bundled = resources.files("xenp2m").joinpath("data", BUNDLED)
-        with resources.as_file(bundled) as file:
+        with resources.as_file(resources.files("xenp2m").joinpath("data", BUNDLED)) as file:
             texts.append(read_long(file)._replace(name="the bundled host"))
     if texts:
         name = ", ".join(text.name for text in texts)

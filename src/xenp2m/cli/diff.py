@@ -20,6 +20,7 @@ from xenp2m.views.compare import pair_lines
 from xenp2m.views.diff_text import diff_lines, diff_object
 
 if TYPE_CHECKING:
+    from xenp2m.maps.mapdiff import MapDiff
     from xenp2m.options import Options
     from xenp2m.p2m import P2M
 
@@ -61,14 +62,12 @@ def command(
     options = options_of(said)
     maps = _map(before, options, salvage), _map(after, options, salvage)
     predicted = before.startswith(_PLAN) or after.startswith(_PLAN)
-    with waiting("comparing"):
-        diff = compare(maps[0], maps[1], numbers=not (kinds or predicted))
+    diff = _compared(maps, numbers=not (kinds or predicted))
     if as_json:
         print_json(diff_object(diff, (before, after)))
     else:
-        click.echo(
-            "\n".join(diff_lines(diff, (before, after), width=columns(), verbose=verbose, paint=paint))
-        )
+        for line in diff_lines(diff, (before, after), width=columns(), verbose=verbose, paint=paint):
+            click.echo(line)
         if not diff.same and not diff.elsewhere:
             strips = pair_lines(
                 maps, diff, ("before", "after"), width=columns(), unicode=speaks_unicode(), paint=paint
@@ -79,6 +78,11 @@ def command(
 
         drawing.write(pair_figure(maps, diff, (Path(before).name, Path(after).name), drawing.picture))
     return int(not diff.same)
+
+
+def _compared(maps: tuple[P2M, P2M], *, numbers: bool) -> MapDiff:
+    with waiting("comparing"):
+        return compare(*maps, numbers=numbers)
 
 
 def _map(name: str, options: Options, salvage: bool) -> P2M:
