@@ -184,5 +184,7 @@ def _facts(source: Source, account: Account, width: int) -> Iterator[str]:
 
 
 def _said(label: str, lines: Sequence[str], width: int) -> Iterator[str]:
-    for line in lines:
+    for line in lines[:_ROWS]:
         yield wrapped(f"{label}: {line}", width, " ", "   ")
+    if len(lines) > _ROWS:
+        yield wrapped(f"{label}: {len(lines) - _ROWS:,} more (--json)", width, " ", "   ")

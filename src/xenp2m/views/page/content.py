@@ -16,7 +16,7 @@ from xenp2m.views.plan_text import shown_end
 from xenp2m.views.text import plural, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from xenp2m.e820 import Entry
     from xenp2m.findings import Finding
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from xenp2m.views.page.comparison import Comparison
 
 __all__ = ["Fact", "Lane", "Report", "report_of_plan", "report_of_source"]
+
+_REMARKS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def report_of_source(source: Source, account: Account, findings: Sequence[Findin
         share = f"{100 * found.pages_2m / account.kinds[Kind.MFN]:.0f} % of ram"
         facts.append(Fact("as 2 MiB pages", size(found.pages_2m) if found.pages_2m else "none", share))
     answer, tone = _verdict(findings) if source.outcome is None else _OUTCOMES[source.outcome]
-    remarks = [("inferred", line) for line in source.inferred] + [("lost", line) for line in source.lost]
+    remarks = [*_said("inferred", source.inferred), *_said("lost", source.lost)]
     return Report(
         title=source.origin.name,
         answer=answer,
@@ -198,3 +200,10 @@ def _verdict(findings: Sequence[Finding]) -> tuple[str, str]:
 
 def _lane(name: str, entries: Iterable[Entry]) -> Lane:
     return Lane(name, [(entry.start, entry.end, type_name(entry.type)) for entry in entries])
+
+
+def _said(heading: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Remarks of one heading, as many as anybody reads."""
+    yield from ((heading, line) for line in lines[:_REMARKS])
+    if len(lines) > _REMARKS:
+        yield heading, f"{len(lines) - _REMARKS:,} more (xenp2m show --json)"
