@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from xenp2m.errors import InputError
 from xenp2m.logs.consolefacts import Log, Printed, Running, merge
-from xenp2m.logs.consolerules import Boot, apply_kernel_rules, apply_xen_rules
+from xenp2m.logs.consolerules import apply_kernel_rules, apply_xen_rules
 from xenp2m.logs.e820text import MapLine, is_gap, parse_payload, unwrap
 from xenp2m.logs.pasted import split_prefixes
+from xenp2m.logs.readboot import Boot
 
 if TYPE_CHECKING:
     from xenp2m.e820 import Entry

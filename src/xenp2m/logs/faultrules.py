@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from xenp2m.logs.consolefacts import Fault
 
 if TYPE_CHECKING:
-    from xenp2m.logs.consolerules import Boot
+    from xenp2m.logs.readboot import Boot
 
 __all__ = ["feed_fault"]
 

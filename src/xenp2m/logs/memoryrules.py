@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xenp2m.logs.consolefacts import Pages, Span
 
 if TYPE_CHECKING:
-    from xenp2m.logs.consolerules import Action, Boot, Rule
+    from xenp2m.logs.readboot import Action, Boot, Rule
 
 __all__ = ["MEMORY"]
 

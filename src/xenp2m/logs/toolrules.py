@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xenp2m.logs.consolerules import Boot
+    from xenp2m.logs.readboot import Boot
 
 __all__ = ["TOOL_WORDS", "feed_tool"]
 
