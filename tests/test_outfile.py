@@ -1,6 +1,8 @@
 """Files come whole or not at all."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from tests.reliability.kills import leaves_nothing
@@ -33,6 +35,47 @@ def test_a_file_may_be_read_as_any_other(tmp_path):
     (tmp_path / "other").touch()
     write_file(str(tmp_path / "new"), b"")
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_what_replaces_a_private_file_is_private(tmp_path):
+    target = tmp_path / "map"
+    target.touch(mode=0o600)
+    with written(str(target), force=True) as file:
+        (new,) = {os.fstat(file.fileno()).st_mode & 0o777}
+    assert (new, target.stat().st_mode & 0o777) == (0o600, 0o600)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_one(tmp_path, there):
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "map", tmp_path / "link"
+    link.symlink_to("far/map")
+    if there:
+        target.write_bytes(b"old")
+    write_file(str(link), b"new", force=True)
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["far", "link", "map"]
+
+
+_BLIND = """
+import os, sys
+os.chdir(sys.argv[1])
+from xenp2m.cli.outfile import write_file
+if not os.getuid():
+    os.setgid(65534)
+    os.setuid(65534)
+write_file("map", b"new")
+"""
+
+
+def test_a_directory_that_may_not_be_listed(tmp_path):
+    if not os.getuid():
+        os.chown(tmp_path, 65534, 65534)
+    tmp_path.chmod(0o300)
+    subprocess.run([sys.executable, "-c", _BLIND, str(tmp_path)], check=True)
+    tmp_path.chmod(0o700)
+    assert (tmp_path / "map").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("name", ["", "missing/map.svg", "a\0b", "x" * 300])

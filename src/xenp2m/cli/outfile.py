@@ -44,6 +44,9 @@ def written(name: str, *, force: bool = False) -> Iterator[BinaryIO]:
     without a name (Linux on ext4, xfs, btrfs, tmpfs) that goes for a program that is killed, too: the file
     gets its name when it is whole. Elsewhere it grows beside `name`, as ``.NAME.`` and a random word.
 
+    A file that is replaced hands down who may read and write it, and a link stays one: what it names is
+    replaced.
+
     Args:
         name: path of the target.
         force: whether a file that is there may be replaced.
@@ -51,13 +54,14 @@ def written(name: str, *, force: bool = False) -> Iterator[BinaryIO]:
     Raises:
         InputError: the target exists and `force` is not set, is no file, or its place cannot be written.
     """
-    path = Path(name)
+    path = Path(os.path.realpath(name)) if force and "\0" not in name else Path(name)
     beside = path.parent / f".{path.name[:40]}.{secrets.token_hex(4)}"
     try:
         check_target(name, force=force)
         number, named = _opened(beside)
         try:
             with os.fdopen(number, "wb") as file:
+                _permit_as(path, number)
                 yield file
                 file.flush()
                 os.fsync(number)
@@ -86,9 +90,15 @@ def _opened(beside: Path) -> tuple[int, bool]:
     return os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), True
 
 
+def _permit_as(path: Path, number: int) -> None:
+    """Whoever may read and write what lies at `path` may do so with the file that replaces it."""
+    if path.exists():
+        os.fchmod(number, path.stat().st_mode & 0o777)
+
+
 def _link(number: int, path: Path) -> None:
     """Give a file without a name one that is free."""
-    folder = os.open(path.parent, os.O_RDONLY)
+    folder = os.open(path.parent, os.O_PATH)
     try:
         # With a directory given, Python follows the link in /proc (linkat); without one it does not.
         os.link(f"/proc/self/fd/{number}", path.name, dst_dir_fd=folder)
