@@ -22,6 +22,18 @@ def test_a_sifted_log_has_the_same_facts_at_the_same_lines(host):
     assert parse_bars(console(host)) == parse_bars(read_long(path, plain=0).text)
 
 
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("host", ["k72-d14-unaligned", "q35-4g-1024_max1536"])
+def test_a_folded_log_is_joined_as_it_was_before_it_was_sifted(tmp_path, host, width):
+    lines = console(host).splitlines()
+    folded = [line[at : at + width] for line in lines for at in range(0, len(line) or 1, width)]
+    path = tmp_path / "folded.log"
+    path.write_text("\n".join(folded) + "\n")
+    whole, sifted = read_log(path.read_text(), "x"), read_log(read_long(path, plain=0).text, "x")
+    assert different(whole, sifted) == set()
+    assert whole.lines == sifted.lines
+
+
 def test_noise_before_between_and_behind_changes_no_fact(tmp_path):
     text = console(Q35).encode()
     middle = text.index(b"Linux version")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xenp2m.errors import InputError
 from xenp2m.logs.consolerules import rule_words
+from xenp2m.logs.pasted import fold_width, unfolded
 from xenp2m.logs.textfile import LIMIT, coding_of, decode, text_parts
 from xenp2m.logs.toolrules import TOOL_WORDS
 
@@ -45,6 +46,8 @@ _MAPS = ("[mem", "[gap", "RAM map:", "memory map", "/memmap/", "e820_sanitize")
 _DEVICES = ("Memory at ", "reg 0x", ": BAR ")
 _BEGUN_BEFORE = frozenset({*_FAULTS, "Memory at "})
 """Words of lines whose sense needs some before them: the reason of a WARNING, the device of a BAR."""
+_STRETCH = re.compile(r"[^\n]+(?:\n[^\n]+)*+")
+"""Lines that follow each other: millions of empty ones are never a list."""
 _ENTRY = re.compile(r"[0-9a-fA-F]{8}(?:, | - |-)[0-9a-fA-F]{8}")
 
 
@@ -105,14 +108,17 @@ def _sifted(head: bytearray, parts: Iterator[bytes], name: str, progress: Callab
     decode(head[:PLAIN], name)  # refuses what is no text
     decoder = codecs.getincrementaldecoder(coding_of(head[:4096]))("replace")
     sieve = _Sieve()
-    sieve.feed(decoder.decode(head))
+    text = decoder.decode(head)
+    # What is left of a folded log may be too little to see that it is one.
+    width = fold_width(text)
+    sieve.feed(text)
     done = len(head)
     for part in parts:
         sieve.feed(decoder.decode(part))
         done += len(part)
         progress(done)
     sieve.feed(decoder.decode(b"", True))
-    text = sieve.text()
+    text = _STRETCH.sub(lambda found: unfolded(found[0], width), sieve.text()) if width else sieve.text()
     if sieve.empty:
         raise InputError(name, "lines of Xen or of Linux", "none in all of it")
     return Text(name, text, sieve.unread)

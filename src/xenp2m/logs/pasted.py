@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LONGEST",
     "Stripped",
+    "fold_width",
     "physical_lines",
     "split_prefixes",
     "strip_prefixes",
@@ -111,18 +112,32 @@ def strip_quotes(line: str) -> str:
     return line
 
 
-def unfolded(text: str) -> str:
-    """The text without the line ends that a terminal put behind its last column.
+def fold_width(text: str) -> int:
+    """The column behind which a terminal put line ends, 0 where none did.
 
     A terminal breaks every longer line at one width, whatever stands there; a mail client breaks at
-    blanks, so that its lines end at all widths near its limit. What joins two lines leaves an empty
-    one, so that line numbers stay.
+    blanks, so that its lines end at all widths near its limit.
     """
     sample = text[:_SAMPLE].split("\n")
     widths = Counter(len(line) - line.endswith("\r") for line in sample)
     width = max(widths)
     near = sum(widths[each] for each in range(width - 10, width))
     if not 40 <= width <= 300 or widths[width] < 3 or widths[width] * 3 < near or _is_quoted_printable(text):
+        return 0
+    return width
+
+
+def unfolded(text: str, width: int | None = None) -> str:
+    """The text without the line ends that a terminal put behind its last column.
+
+    What joins two lines leaves an empty one, so that line numbers stay.
+
+    Args:
+        text: a paste.
+        width: as `fold_width` has it, of more than `text` where that is a part.
+    """
+    width = fold_width(text) if width is None else width
+    if not width:
         return text
     lines: list[str] = []
     joined, full = 0, False
