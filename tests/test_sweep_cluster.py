@@ -47,6 +47,12 @@ def test_a_cluster_answers_as_one_process_does_though_a_worker_is_killed(cluster
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+def test_a_name_that_no_host_can_have(host):
+    with pytest.raises(InputError, match="Dask scheduler"):
+        list(on_cluster(SWEEP, chunks_of(len(SWEEP), 100), f"tcp://{host}:8786", timeout=1))
+
+
 def test_a_worker_is_no_scheduler(cluster):
     address = next(iter(cluster.workers.values())).worker_address
     with pytest.raises(InputError, match="Dask scheduler"):

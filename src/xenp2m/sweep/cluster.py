@@ -69,7 +69,7 @@ def _need_listener(address: str, where: str, timeout: float) -> None:
         raise InputError(where, "an address such as tcp://HOST:8786", shorten(address))
     try:
         socket.create_connection((match[1].strip("[]"), int(match[2])), timeout).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise _no_scheduler(where, timeout, error) from None
 
 
