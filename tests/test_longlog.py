@@ -22,7 +22,7 @@ def test_a_sifted_log_has_the_same_facts_at_the_same_lines(host):
     assert parse_bars(console(host)) == parse_bars(read_long(path, plain=0).text)
 
 
-@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("width", [64, 80, 100])
 @pytest.mark.parametrize("host", ["k72-d14-unaligned", "q35-4g-1024_max1536"])
 def test_a_folded_log_is_joined_as_it_was_before_it_was_sifted(tmp_path, host, width):
     lines = console(host).splitlines()

@@ -46,8 +46,6 @@ _MAPS = ("[mem", "[gap", "RAM map:", "memory map", "/memmap/", "e820_sanitize")
 _DEVICES = ("Memory at ", "reg 0x", ": BAR ")
 _BEGUN_BEFORE = frozenset({*_FAULTS, "Memory at "})
 """Words of lines whose sense needs some before them: the reason of a WARNING, the device of a BAR."""
-_STRETCH = re.compile(r"[^\n]+(?:\n[^\n]+)*+")
-"""Lines that follow each other: millions of empty ones are never a list."""
 _ENTRY = re.compile(r"[0-9a-fA-F]{8}(?:, | - |-)[0-9a-fA-F]{8}")
 
 
@@ -107,10 +105,8 @@ def read_long(
 def _sifted(head: bytearray, parts: Iterator[bytes], name: str, progress: Callable[[int], object]) -> Text:
     decode(head[:PLAIN], name)  # refuses what is no text
     decoder = codecs.getincrementaldecoder(coding_of(head[:4096]))("replace")
-    sieve = _Sieve()
     text = decoder.decode(head)
-    # What is left of a folded log may be too little to see that it is one.
-    width = fold_width(text)
+    sieve = _Sieve(fold_width(text))
     sieve.feed(text)
     done = len(head)
     for part in parts:
@@ -118,7 +114,7 @@ def _sifted(head: bytearray, parts: Iterator[bytes], name: str, progress: Callab
         done += len(part)
         progress(done)
     sieve.feed(decoder.decode(b"", True))
-    text = _STRETCH.sub(lambda found: unfolded(found[0], width), sieve.text()) if width else sieve.text()
+    text = sieve.text()
     if sieve.empty:
         raise InputError(name, "lines of Xen or of Linux", "none in all of it")
     return Text(name, text, sieve.unread)
@@ -129,9 +125,11 @@ class _Sieve:
 
     Whole blocks without any word that matters are passed over at once; the last lines that were
     passed over come back where the next one that matters tells of something that began before it.
+    What a terminal folded is joined first: a word may be cut, and what is left may not show the width.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
+        self._width = width
         words = {*rule_words(), *TOOL_WORDS, *_PLACES, *_MAPS, *_DEVICES} - {"->"}
         longer = {word for word in words if any(other != word and other in word for other in words)}
         self._words = (*_FAULTS, *sorted(words - longer - set(_FAULTS)))
@@ -147,8 +145,11 @@ class _Sieve:
         """Take the next piece."""
         text = self._rest + text.replace("\0", "")
         end = text.rfind("\n") + 1
+        if self._width:
+            end = text.rfind("\n", 0, max(end - 1, 0)) + 1
         self._rest = text[end:][:_LONGEST_LINE]
-        start = 0
+        text = unfolded(text[:end], self._width)
+        start, end = 0, len(text)
         while start < end:
             stop = text.rfind("\n", start, start + _BLOCK) + 1 or text.index("\n", start) + 1
             self._block(text[start : min(stop, end) - 1])
@@ -198,7 +199,7 @@ class _Sieve:
 
     def text(self) -> str:
         """All that was kept."""
-        self._block(self._rest)
+        self._block(unfolded(self._rest, self._width))
         return "\n".join(self._kept)
 
     @property
