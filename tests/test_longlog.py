@@ -34,6 +34,13 @@ def test_a_folded_log_is_joined_as_it_was_before_it_was_sifted(tmp_path, host, w
     assert whole.lines == sifted.lines
 
 
+def test_a_huge_line_in_a_folded_log_keeps_its_end(tmp_path):
+    path = tmp_path / "folded.log"
+    path.write_text("y" * 80 + "\n" + ("y" * 80 + "\n") * (1 << 15) + "z" * (1 << 22) + "\n" + console(Q35))
+    log = read_log(read_long(path, plain=0).text, "x")
+    assert log.lines["host_map"] == read_log(console(Q35), "x").lines["host_map"] + (1 << 15) + 2
+
+
 def test_noise_before_between_and_behind_changes_no_fact(tmp_path):
     text = console(Q35).encode()
     middle = text.index(b"Linux version")

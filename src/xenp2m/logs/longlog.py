@@ -145,8 +145,9 @@ class _Sieve:
         """Take the next piece."""
         text = self._rest + text.replace("\0", "")
         end = text.rfind("\n") + 1
-        if self._width:
-            end = text.rfind("\n", 0, max(end - 1, 0)) + 1
+        last = text.rfind("\n", 0, max(end - 1, 0)) + 1
+        if self._width and end - last <= self._width + 2:
+            end = last
         self._rest = text[end:][:_LONGEST_LINE]
         text = unfolded(text[:end], self._width)
         start, end = 0, len(text)
