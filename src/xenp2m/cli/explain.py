@@ -47,6 +47,7 @@ def command(
 
     WHAT is a PFN (0x9f), mfn:0x1700ff, addr:0x9f000, an address as a size (2364M), or a code such
     as image-conflict. Without it the codes are listed. INPUTS are as for plan.
+    Example: xenp2m explain 0x9f xl-dmesg.txt
     """
     redactor_for(redact, inputs)
     if what is None and as_json:

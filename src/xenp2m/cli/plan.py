@@ -53,6 +53,7 @@ def command(
     INPUTS are pasted logs (xl dmesg and dom0's console, in one file or two), memory maps in any
     textual form, or JSON hosts; "-" is standard input; .gz, .bz2 and .xz are read as they are.
     Without any, the plan of a bundled real host is shown.
+    Example: xenp2m plan xl-dmesg.txt --dom0-mem 2G,max:4G
     """
     redactor_for(redact, inputs)
     status = 0
