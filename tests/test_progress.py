@@ -159,6 +159,8 @@ def test_nobody_counts_where_nobody_watches(at_once):
         (["diff", "MAP", "MAP"], "compare", "comparing"),
         (["export", "MAP", "--to", "json", "-o", "OUT"], "map_findings", "counting"),
         (["report", "MAP", "-o", "OUT"], "map_findings", "checking"),
+        (["lookup", "MAP", "mfn:7"], "Translator.answers", "looking up"),
+        (["sweep", "--dom0-mem", "1G"], "read_fleet", "reading hosts"),
     ],
 )
 def test_verbs_say_what_they_are_busy_with(words, work, told, at_once, monkeypatch, tmp_path):
@@ -166,15 +168,16 @@ def test_verbs_say_what_they_are_busy_with(words, work, told, at_once, monkeypat
     rows = "".join(f"  pfn={n:#x} ==> mfn={n + 5:#x} (type 0x0)\n" for n in range(9))
     listing.write_text(f" --- Dumping P2M for domid=1 ---\n Guest Width 8, PT Levels 4 P2M size: = 9\n{rows}")
     verb = import_module(f"xenp2m.cli.{words[0]}")
-    real = getattr(verb, work)
-
+    *within, name = work.split(".")
+    owner = getattr(verb, *within) if within else verb
+    real = getattr(owner, name)
     screen = at_once()
 
     def slow(*arguments, **named):
         until_shown(screen, f"\r{told}, seconds: ")
         return real(*arguments, **named)
 
-    monkeypatch.setattr(verb, work, slow)
+    monkeypatch.setattr(owner, name, slow)
     names = {"MAP": str(listing), "OUT": str(tmp_path / "out")}
     assert app.run([names.get(word, word) for word in words]) == 0
 

@@ -234,8 +234,10 @@ def test_an_axis_that_is_not_monotone_is_scanned():
     fails = [False] * 4000
     fails[1500:1600] = [True] * 100
     fails[3500:] = [True] * 500
-    found = bisected(Made(fails), Where(0, 0, 0, 0), frozenset())
+    behind: list[int] = []
+    found = bisected(Made(fails), Where(0, 0, 0, 0), frozenset(), behind.append)
     assert (found.how, found.row.remapped, found.plans) == ("scan", 1500, 4000)
+    assert behind == list(range(1, 4001))
     assert bisected(Made([True, *fails]), Where(0, 0, 0, 0), frozenset()).row.remapped == 0
 
 

@@ -11,6 +11,7 @@ import click
 
 from xenp2m.cli.arguments import ADDRESS
 from xenp2m.cli.opening import complain, open_source, salvage_option
+from xenp2m.cli.progress import waiting
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError
 from xenp2m.maps.translate import Item, Translator, parse_item
@@ -53,7 +54,8 @@ def command(
     translator = Translator(open_source(source, salvage=salvage), cr3, vcpu)
     if batch:
         return _batch(translator, as_json)
-    answers = translator.answers(words)
+    with waiting("looking up"):
+        answers = translator.answers(words)
     if as_json:
         for answer in answers:
             click.echo(json.dumps(answer_object(answer)))
@@ -69,7 +71,8 @@ def _batch(translator: Translator, as_json: bool) -> int:
     lines = _lines()
     while block := list(islice(lines, _BATCH)):
         items, refused = _parsed(block)
-        answers = translator.answers(items)
+        with waiting("looking up"):
+            answers = translator.answers(items)
         told = (json.dumps(answer_object(a)) if as_json else answer_line(a) for a in answers)
         for index in range(len(block)):
             error = refused.get(index)

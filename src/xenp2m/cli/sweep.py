@@ -11,7 +11,7 @@ import click
 from xenp2m.checks.stories import STORIES
 from xenp2m.cli.outfile import write_file
 from xenp2m.cli.planning import options_of, other_host_options
-from xenp2m.cli.progress import progress
+from xenp2m.cli.progress import progress, waiting
 from xenp2m.cli.redaction import active, emit_json, redact_option, redactor_for, say
 from xenp2m.cli.terminal import columns, paint
 from xenp2m.errors import InputError, shorten
@@ -84,7 +84,9 @@ def command(inputs: tuple[str, ...], redact: bool, **said: Any) -> int:  # noqa:
     _check(run)
     redactor = redactor_for(redact, inputs)
     options = options_of(said | {"dom0_mem": None, "kernel": None, "rules": None})
-    fleet = _unnamed(read_fleet(inputs, options), redactor)
+    with waiting("reading hosts"):
+        fleet = read_fleet(inputs, options)
+    fleet = _unnamed(fleet, redactor)
     sweep = Sweep(
         fleet.hosts,
         kernel_values(run["kernels"]) or (None,),
@@ -168,10 +170,14 @@ def _found(sweep: Sweep, run: dict[str, Any]) -> tuple[list[Found], str]:
     found: list[Found] = []
     starts = range(0, len(sweep), count)
     try:
-        with progress("looking", len(starts)) as tell:
+        with progress("looking", len(sweep)) as tell:
             for start in starts:
-                found.append(bisected(sweep, sweep.where(start), codes))
-                tell(len(found))
+
+                def behind(values: int, start: int = start) -> None:
+                    tell(start + values)
+
+                found.append(bisected(sweep, sweep.where(start), codes, behind))
+                behind(count)
     except KeyboardInterrupt:
         return found, f"interrupted: {len(found):,} of {len(starts):,} lines done"
     return found, ""

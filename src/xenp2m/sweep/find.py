@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xenp2m.e820 import ram_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from xenp2m.sweep.cases import Row, Sweep, Where
 
@@ -72,10 +72,12 @@ def scanned(sweep: Sweep, rows: Sequence[Row], codes: frozenset[str]) -> list[Fo
     return [_told(line, codes, "scan", count) for line in lines]
 
 
-def bisected(sweep: Sweep, line: Where, codes: frozenset[str]) -> Found:
+def bisected(
+    sweep: Sweep, line: Where, codes: frozenset[str], progress: Callable[[int], None] | None = None
+) -> Found:
     """The smallest value of one line that fails, where its sample looks monotone; else as `scanned`.
 
-    Values count in the order of the axis.
+    Values count in the order of the axis; `progress` is told how many are behind us when all are planned.
     """
     rows: dict[int, Row] = {}
 
@@ -88,6 +90,8 @@ def bisected(sweep: Sweep, line: Where, codes: frozenset[str]) -> Found:
     if outcomes != sorted(outcomes):
         for value in range(count):
             fails(value)
+            if progress is not None:
+                progress(value + 1)
         return _told(rows, codes, "scan", count)
     at = outcomes.index(True) if True in outcomes else len(sample)
     if 0 < at < len(sample):
